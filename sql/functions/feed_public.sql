@@ -1,0 +1,39 @@
+-- Deploy microblog:functions/feed_public to pg
+-- requires: functions/page
+-- requires: schema/post_cards
+
+begin;
+set local role microblog_owner;
+
+-- Written as functions/feed_timeline explains.
+create function api.feed_public(cursor text default null, "limit" integer default null)
+returns setof app.page_post
+language sql
+stable
+rows 20
+begin atomic
+  with page as materialized (
+    select c.id, c.content, c.created_at, c.parent_id, c.replies_count, c.author
+    from app.post_cards c
+    where not c.is_reply and c.id < app.page_top(cursor)
+    order by c.id desc
+    limit app.page_limit("limit") + 1
+  )
+  select p.id, p.content, p.created_at, p.parent_id, p.replies_count, p.author
+  from page p
+  where (
+    select app.page_more(array_agg(n.id order by n.id desc), app.page_limit("limit")) from page n
+  )
+  order by p.id desc
+  limit app.page_limit("limit");
+end;
+
+comment on function api.feed_public(text, integer) is
+$$Everybody's posts
+
+All top-level posts, newest first. limit: 1–100, default 20. X-Next-Cursor and
+Link: rel="next" are there while more follows.$$;
+
+grant execute on function api.feed_public(text, integer) to anon, member;
+
+commit;

@@ -1,0 +1,31 @@
+-- Deploy microblog:functions/filter_require to pg
+-- requires: functions/http_error
+
+begin;
+set local role microblog_owner;
+
+-- Before a DELETE or UPDATE on a view of the schema api. A forgotten filter must not mean "all of
+-- mine". The statement that PostgREST built is the only place that tells: its filter is the WHERE
+-- between the target and RETURNING, values are parameters, so nothing in it is a client's text.
+create function app.tg_api__filter_require()
+returns trigger
+language plpgsql
+volatile
+as $$
+begin
+  if current_query() ~* format('(delete from|update) "api"."%s"', tg_table_name)
+    and current_query() !~* format('(delete from|update) "api"."%s".* where ', tg_table_name)
+  then
+    perform app.http_error(400, 'filter_required',
+      format('%s /%s needs a filter; without one it would mean every row.',
+        case tg_op when 'UPDATE' then 'PATCH' else tg_op end, tg_table_name),
+      format('Say which: /%s?%s=eq.<id>.', tg_table_name,
+        case tg_table_name when 'follows' then 'followed_id' else 'id' end));
+  end if;
+  return null;
+end
+$$;
+
+comment on function app.tg_api__filter_require() is 'Refuses DELETE and PATCH over HTTP without a filter: 400';
+
+commit;

@@ -1,0 +1,43 @@
+-- Deploy microblog:functions/http_error to pg
+-- requires: schema/schemas
+
+begin;
+set local role microblog_owner;
+
+-- PostgREST turns SQLSTATE PGRST into an answer: the message becomes the body, the detail the
+-- status. The body keeps PostgREST's four fields.
+create function app.http_error(
+  status integer,
+  code text,
+  message text,
+  hint text default null,
+  details text default null
+)
+returns void
+language plpgsql
+volatile
+as $$
+begin
+  raise sqlstate 'PGRST' using
+    message = json_build_object(
+      'code', http_error.code,
+      'message', http_error.message,
+      'details', http_error.details,
+      'hint', http_error.hint
+    )::text,
+    detail = json_build_object(
+      'status', http_error.status,
+      'headers', case http_error.status
+        when 401 then json_build_object('WWW-Authenticate', 'Bearer')
+        else json_build_object()
+      end
+    )::text;
+end
+$$;
+
+comment on function app.http_error(integer, text, text, text, text) is
+  'Refuses the request: raises an error that PostgREST answers with this status and body. Rolls back; never returns';
+
+grant execute on function app.http_error(integer, text, text, text, text) to anon, member;
+
+commit;

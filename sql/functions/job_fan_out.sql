@@ -1,0 +1,58 @@
+-- Deploy microblog:functions/job_fan_out to pg
+-- requires: schema/feed_entries
+-- requires: functions/author_lock
+
+begin;
+set local role microblog_owner;
+
+-- One chunk: the next fan_out_chunk_size followers in id order. Resumes after the last one.
+-- A follower who arrives behind the mark has the post from the backfill of their follow; one who
+-- arrives ahead of it may have it already, hence "on conflict do nothing".
+--
+-- Touches app.posts (locks the row, so that the post cannot be deleted mid-chunk), the author's
+-- lock, app.follows (reads), app.feed_entries (inserts).
+create function app.job_fan_out(args jsonb, progress bigint)
+returns bigint
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_post_id constant bigint := args ->> 'post_id';
+  v_author_id constant bigint := args ->> 'author_id';
+  v_chunk_size constant bigint := app.setting('fan_out_chunk_size');
+  v_last_id bigint;
+  v_size bigint;
+begin
+  perform from app.posts p
+    where p.id = v_post_id and p.author_id = v_author_id
+    for key share;
+  if not found then
+    return null;
+  end if;
+  perform app.author_lock(v_author_id);
+
+  with chunk as materialized (
+    select f.follower_id
+    from app.follows f
+    where f.followed_id = v_author_id and f.follower_id > coalesce(job_fan_out.progress, 0)
+    order by f.follower_id
+    limit v_chunk_size
+  ),
+  delivered as (
+    insert into app.feed_entries (user_id, post_id, author_id)
+    select c.follower_id, v_post_id, v_author_id
+    from chunk c
+    on conflict do nothing
+  )
+  select max(c.follower_id), count(*) into v_last_id, v_size from chunk c;
+
+  return case when v_size = v_chunk_size then v_last_id end;
+end
+$$;
+
+comment on function app.job_fan_out(jsonb, bigint) is
+  'Job {post_id, author_id}: puts a post into its author''s followers'' timelines. Progress: last follower served';
+
+commit;

@@ -1,0 +1,37 @@
+-- Deploy microblog:functions/login to pg
+-- requires: functions/jwt
+-- requires: functions/password_check
+
+begin;
+set local role microblog_owner;
+
+create function api.login(username text, password text)
+returns json
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_user_id bigint;
+begin
+  select u.id
+    into v_user_id
+    from app.users u
+    where u.username = login.username and u.deleted_at is null;
+  if not app.password_matches(v_user_id, login.password) then
+    return app.credentials_refused();
+  end if;
+  return app.session_start(v_user_id);
+end
+$$;
+
+comment on function api.login(text, text) is
+$$Get a token
+
+Answers {token, token_type, expires_at, user}. 401 with one and the same message for a wrong
+username and a wrong password.$$;
+
+grant execute on function api.login(text, text) to anon, member;
+
+commit;

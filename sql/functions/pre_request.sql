@@ -1,0 +1,56 @@
+-- Deploy microblog:functions/pre_request to pg
+-- requires: schema/sessions
+-- requires: functions/http_error
+
+begin;
+set local role microblog_owner;
+
+-- PostgREST calls this before each request, in the request's own transaction and role (db-pre-request).
+-- It is on the path of every page: one look-up by primary key, one setting. plpgsql, because its
+-- plan stays cached in the connection.
+--
+-- Touches app.sessions (reads).
+create function app.pre_request()
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_claims constant json := nullif(current_setting('request.jwt.claims', true), '');
+  v_path constant text := current_setting('request.path', true);
+  v_user_id bigint;
+begin
+  if v_claims ->> 'role' = 'member' then
+    select s.user_id
+      into v_user_id
+      from app.sessions s
+      where s.jti = v_claims ->> 'jti' and s.expires_at > now();
+    if not found or v_user_id::text is distinct from v_claims ->> 'sub' then
+      perform app.http_error(401, 'session_ended',
+        'This token is no longer valid: its session has ended.',
+        'Log in again: POST /rpc/login {"username": "…", "password": "…"}.');
+    end if;
+    perform set_config('microblog.user_id', v_user_id::text, true);
+
+  -- Without this the privilege check alone would refuse, in words about functions and views.
+  elsif (
+    v_path like '/rpc/%'
+    and not has_function_privilege('anon', to_regproc('api.' || quote_ident(substr(v_path, 6))), 'execute')
+  ) or (
+    v_path not like '/rpc/%'
+    and current_setting('request.method', true) in ('POST', 'PATCH', 'PUT', 'DELETE')
+  ) then
+    perform app.http_error(401, 'token_required', 'This call needs a token.',
+      'POST /rpc/login {"username": "…", "password": "…"}, then send the header "Authorization: Bearer <token>". No account yet: POST /rpc/signup.');
+  end if;
+end
+$$;
+
+comment on function app.pre_request() is
+  'Before each HTTP request: checks that the token''s session is alive and says who the user is (app.current_user_id)';
+
+grant execute on function app.pre_request() to anon, member;
+
+commit;

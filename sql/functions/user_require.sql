@@ -1,0 +1,34 @@
+-- Deploy microblog:functions/user_require to pg
+-- requires: schema/users
+-- requires: functions/http_error
+
+begin;
+set local role microblog_owner;
+
+create function app.user_require(user_id bigint)
+returns bigint
+language plpgsql
+stable
+as $$
+begin
+  if not exists (select from app.users u where u.id = user_require.user_id) then
+    perform app.http_error(404, 'user_not_found', format('There is no user %s.', user_id),
+      'Find people with GET /users?username=eq.<name>.');
+  end if;
+  return user_id;
+end
+$$;
+
+comment on function app.user_require(bigint) is 'The id of a user whom the caller may see; 404 otherwise';
+
+grant execute on function app.user_require(bigint) to anon, member;
+
+create type app.page_user as (
+  id bigint,
+  username text,
+  description text
+);
+
+comment on type app.page_user is 'A person on a page';
+
+commit;

@@ -1,0 +1,7 @@
+-- Revert microblog:functions/feed_timeline from pg
+
+begin;
+
+drop function api.feed_timeline;
+
+commit;

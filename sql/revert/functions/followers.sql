@@ -1,0 +1,7 @@
+-- Revert microblog:functions/followers from pg
+
+begin;
+
+drop function api.followers;
+
+commit;

@@ -1,0 +1,7 @@
+-- Revert microblog:functions/following from pg
+
+begin;
+
+drop function api.following;
+
+commit;

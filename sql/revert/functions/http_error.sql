@@ -1,0 +1,7 @@
+-- Revert microblog:functions/http_error from pg
+
+begin;
+
+drop function app.http_error;
+
+commit;

@@ -1,0 +1,7 @@
+-- Revert microblog:functions/job_requeue from pg
+
+begin;
+
+drop function dba.job_requeue;
+
+commit;

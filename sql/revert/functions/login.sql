@@ -1,0 +1,7 @@
+-- Revert microblog:functions/login from pg
+
+begin;
+
+drop function api.login;
+
+commit;

@@ -1,0 +1,7 @@
+-- Revert microblog:functions/me from pg
+
+begin;
+
+drop function api.me;
+
+commit;

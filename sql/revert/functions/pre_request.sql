@@ -1,0 +1,7 @@
+-- Revert microblog:functions/pre_request from pg
+
+begin;
+
+drop function app.pre_request;
+
+commit;

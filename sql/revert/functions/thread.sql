@@ -1,0 +1,7 @@
+-- Revert microblog:functions/thread from pg
+
+begin;
+
+drop function api.thread;
+
+commit;

@@ -1,0 +1,7 @@
+-- Revert microblog:schema/api_posts from pg
+
+begin;
+
+drop view api.posts;
+
+commit;

@@ -1,0 +1,7 @@
+-- Revert microblog:schema/api_users from pg
+
+begin;
+
+drop view api.users;
+
+commit;

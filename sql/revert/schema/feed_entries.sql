@@ -1,0 +1,7 @@
+-- Revert microblog:schema/feed_entries from pg
+
+begin;
+
+drop table app.feed_entries;
+
+commit;

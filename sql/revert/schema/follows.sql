@@ -1,0 +1,7 @@
+-- Revert microblog:schema/follows from pg
+
+begin;
+
+drop table app.follows;
+
+commit;

@@ -1,0 +1,8 @@
+-- Revert microblog:schema/settings from pg
+
+begin;
+
+drop function app.setting;
+drop table app.settings;
+
+commit;

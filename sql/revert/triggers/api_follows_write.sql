@@ -1,0 +1,9 @@
+-- Revert microblog:triggers/api_follows_write from pg
+
+begin;
+
+drop trigger t10_filter_require on app.follows;
+drop trigger t20_insert on api.follows;
+drop function app.tg_api_follows__insert;
+
+commit;

@@ -1,0 +1,9 @@
+-- Revert microblog:triggers/api_users_update from pg
+
+begin;
+
+drop trigger t20_update on api.users;
+drop trigger t10_filter_require on api.users;
+drop function app.tg_api_users__update;
+
+commit;

@@ -1,0 +1,8 @@
+-- Revert microblog:triggers/posts_normalize from pg
+
+begin;
+
+drop trigger t10_normalize on app.posts;
+drop function app.tg_posts__normalize;
+
+commit;

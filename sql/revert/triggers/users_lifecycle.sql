@@ -1,0 +1,10 @@
+-- Revert microblog:triggers/users_lifecycle from pg
+
+begin;
+
+drop trigger t10_detach on app.users;
+drop function app.tg_users__detach;
+drop trigger t10_counters on app.users;
+drop function app.tg_users__counters;
+
+commit;

@@ -1,0 +1,61 @@
+-- Deploy microblog:schema/roles to pg
+--
+-- The roles of the house. Roles belong to the cluster, not to the database, so that several
+-- databases (a template, its clones, two stacks of one cluster) share them: each is created
+-- only where it is missing.
+--
+--   microblog_owner  owns every object; nobody logs in as it; not a superuser, so that a
+--                    SECURITY DEFINER function can do no more than the schema's own rules allow
+--   authenticator    what PostgREST logs in as; NOINHERIT: it can do nothing but become
+--                    anon or member
+--   anon, member     a request without and with a token
+--   worker           runs jobs, through functions alone
+--   monitor          reads the dba schema and the server's statistics
+
+begin;
+
+do $$
+declare
+  v_role text;
+begin
+  foreach v_role in array array['microblog_owner', 'anon', 'member', 'monitor'] loop
+    if to_regrole(v_role) is null then
+      execute format('create role %I nologin', v_role);
+    end if;
+  end loop;
+  if to_regrole('authenticator') is null then
+    create role authenticator login noinherit;
+  end if;
+  if to_regrole('worker') is null then
+    create role worker login;
+  end if;
+end
+$$;
+
+grant anon, member to authenticator;
+grant pg_monitor to monitor;
+
+-- PostgREST applies a role's settings to each of its requests. A request that runs longer than
+-- this holds one of a few connections and a core that everybody shares.
+alter role anon set statement_timeout = '5s';
+alter role anon set lock_timeout = '3s';
+alter role anon set idle_in_transaction_session_timeout = '10s';
+alter role member set statement_timeout = '5s';
+alter role member set lock_timeout = '3s';
+alter role member set idle_in_transaction_session_timeout = '10s';
+alter role authenticator set statement_timeout = '5s';
+alter role authenticator set idle_in_transaction_session_timeout = '10s';
+
+-- A chunk of a job is bounded; a worker that stops in the middle of one (SIGSTOP, a lost
+-- network) must give its job back.
+alter role worker set statement_timeout = '60s';
+alter role worker set idle_in_transaction_session_timeout = '30s';
+
+comment on role microblog_owner is 'pg-microblog: owns every object of the schema';
+comment on role authenticator is 'pg-microblog: PostgREST logs in as this role';
+comment on role anon is 'pg-microblog: a request without a token';
+comment on role member is 'pg-microblog: a request with a valid token';
+comment on role worker is 'pg-microblog: the worker that runs jobs';
+comment on role monitor is 'pg-microblog: reads statistics and the dba schema';
+
+commit;

@@ -1,0 +1,58 @@
+-- Deploy microblog:schema/settings to pg
+-- requires: schema/schemas
+--
+-- Limits are rows, so that a DBA changes them at run time: update app.settings set value = 500
+-- where name = 'fan_out_sync_limit'. The next transaction sees it.
+
+begin;
+set local role microblog_owner;
+
+create table app.settings (
+  name text constraint settings_pkey primary key,
+  value bigint not null,
+  unit text not null,
+  description text not null,
+  constraint settings_value_check check (value >= 0)
+);
+
+comment on table app.settings is 'Run-time limits of the microblog, one a row';
+comment on column app.settings.unit is 'What value counts: followers, rows, seconds, …';
+
+insert into app.settings (name, value, unit, description) values
+  ('fan_out_sync_limit', 100, 'followers',
+    'Posts of authors with at most this many followers are delivered inside the posting transaction'),
+  ('fan_out_chunk_size', 5000, 'followers',
+    'Followers served by one chunk (one transaction) of a fan-out or clean-up job'),
+  ('backfill_sync_limit', 200, 'posts',
+    'Newest posts of an author put into a new follower''s feed inside the follow; a job brings the rest'),
+  ('backfill_chunk_size', 2000, 'posts',
+    'Posts brought by one chunk of a backfill job'),
+  ('account_purge_sync_limit', 500, 'rows',
+    'An account with at most this many follows and posts is deleted inside the request; a larger one by a job'),
+  ('job_max_attempts', 10, 'attempts',
+    'A job that failed this often in a row is dead until it is requeued'),
+  ('job_retry_base', 1000, 'milliseconds',
+    'Wait before the first retry; doubles with each failure, up to 10 minutes, with jitter'),
+  ('job_turn_penalty', 1000, 'milliseconds',
+    'How far a job moves back in the queue with each chunk it was given'),
+  ('session_lifetime', 3600, 'seconds',
+    'A token is valid for this long after login'),
+  ('bcrypt_cost', 10, 'log2 rounds',
+    'Work factor of new password hashes; each step doubles the time of a login'),
+  ('idempotency_key_lifetime', 86400, 'seconds',
+    'An Idempotency-Key is remembered for this long'),
+  ('feed_partitions_ahead', 2, 'months',
+    'Partitions of app.feed_entries made ahead of the current month');
+
+create function app.setting(name text)
+returns bigint
+language sql
+stable
+parallel safe
+begin atomic
+  select s.value from app.settings s where s.name = setting.name;
+end;
+
+comment on function app.setting(text) is 'Value of a run-time limit in app.settings; null if there is none of that name';
+
+commit;

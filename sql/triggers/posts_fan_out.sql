@@ -1,0 +1,64 @@
+-- Deploy microblog:triggers/posts_fan_out to pg
+-- requires: schema/feed_entries
+-- requires: schema/follows
+-- requires: functions/author_lock
+-- requires: functions/job_work
+--
+-- Tiers by number of followers. Up to fan_out_sync_limit a post is delivered right here, in the
+-- posting transaction: nothing to wait for. Above it, one job (functions/job_fan_out). A third
+-- tier, authors too large to deliver at all, whose posts readers merge in, has its place here.
+--
+-- Touches app.feed_entries (inserts), app.jobs (inserts). Locks the author, fan-out side.
+
+begin;
+set local role microblog_owner;
+
+create function app.tg_posts__fan_out()
+returns trigger
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_author_id bigint;
+  v_followers bigint;
+  v_sync_limit constant bigint := app.setting('fan_out_sync_limit');
+begin
+  for v_author_id in
+    select p.author_id
+    from new_posts p
+    where not p.is_reply and p.author_id is not null
+    group by p.author_id
+    order by p.author_id
+  loop
+    perform app.author_lock(v_author_id);
+    select c.followers_count into v_followers from app.user_counts c where c.user_id = v_author_id;
+
+    if v_followers <= v_sync_limit then
+      insert into app.feed_entries (user_id, post_id, author_id)
+      select f.follower_id, p.id, p.author_id
+      from new_posts p
+      join app.follows f on f.followed_id = p.author_id
+      where p.author_id = v_author_id and not p.is_reply;
+    else
+      insert into app.jobs (kind, args)
+      select 'fan_out', jsonb_build_object('post_id', p.id, 'author_id', p.author_id)
+      from new_posts p
+      where p.author_id = v_author_id and not p.is_reply
+      order by p.id;
+    end if;
+  end loop;
+  return null;
+end
+$$;
+
+comment on function app.tg_posts__fan_out() is 'Delivers new top-level posts to followers, at once or by a job';
+
+create trigger t20_fan_out
+after insert on app.posts
+referencing new table as new_posts
+for each statement
+execute function app.tg_posts__fan_out();
+
+commit;

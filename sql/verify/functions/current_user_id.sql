@@ -1,0 +1,7 @@
+-- Verify microblog:functions/current_user_id on pg
+
+begin;
+
+select 'app.current_user_id'::regproc;
+
+rollback;

@@ -1,0 +1,7 @@
+-- Verify microblog:functions/feed_drift on pg
+
+begin;
+
+select 'dba.feed_drift'::regproc;
+
+rollback;

@@ -1,0 +1,7 @@
+-- Verify microblog:functions/feed_mine on pg
+
+begin;
+
+select 'api.feed_mine'::regproc;
+
+rollback;

@@ -1,0 +1,7 @@
+-- Verify microblog:functions/feed_public on pg
+
+begin;
+
+select 'api.feed_public'::regproc;
+
+rollback;

@@ -1,0 +1,7 @@
+-- Verify microblog:functions/followers on pg
+
+begin;
+
+select 'api.followers'::regproc;
+
+rollback;

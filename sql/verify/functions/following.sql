@@ -1,0 +1,7 @@
+-- Verify microblog:functions/following on pg
+
+begin;
+
+select 'api.following'::regproc;
+
+rollback;

@@ -1,0 +1,7 @@
+-- Verify microblog:functions/http_error on pg
+
+begin;
+
+select 'app.http_error'::regproc;
+
+rollback;

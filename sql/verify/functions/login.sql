@@ -1,0 +1,7 @@
+-- Verify microblog:functions/login on pg
+
+begin;
+
+select 'api.login'::regproc;
+
+rollback;

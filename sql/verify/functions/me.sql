@@ -1,0 +1,7 @@
+-- Verify microblog:functions/me on pg
+
+begin;
+
+select 'api.me'::regproc;
+
+rollback;

@@ -1,0 +1,10 @@
+-- Verify microblog:functions/page on pg
+
+begin;
+
+select 'app.page_limit'::regproc;
+select 'app.page_cursor'::regproc;
+select 'app.page_top'::regproc;
+select 'app.page_more'::regproc;
+
+rollback;

@@ -1,0 +1,7 @@
+-- Verify microblog:functions/password_change on pg
+
+begin;
+
+select 'api.password_change'::regproc;
+
+rollback;

@@ -1,0 +1,7 @@
+-- Verify microblog:functions/thread on pg
+
+begin;
+
+select 'api.thread'::regproc;
+
+rollback;

@@ -1,0 +1,7 @@
+-- Verify microblog:schema/api_posts on pg
+
+begin;
+
+select 1 from api.posts where false;
+
+rollback;

@@ -1,0 +1,8 @@
+-- Verify microblog:schema/post_cards on pg
+
+begin;
+
+select 1 from app.post_cards where false;
+select null::app.page_post;
+
+rollback;

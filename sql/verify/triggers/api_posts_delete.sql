@@ -1,0 +1,17 @@
+-- Verify microblog:triggers/api_posts_delete on pg
+
+begin;
+
+select 'app.tg_api_posts__delete'::regproc;
+select 'app.tg_api_posts__delete_found'::regproc;
+select 1 / count(*)
+from pg_trigger
+where tgrelid = 'api.posts'::regclass and tgname = 't10_filter_require' and tgenabled <> 'D';
+select 1 / count(*)
+from pg_trigger
+where tgrelid = 'api.posts'::regclass and tgname = 't20_delete' and tgenabled <> 'D';
+select 1 / count(*)
+from pg_trigger
+where tgrelid = 'api.posts'::regclass and tgname = 't30_delete_found' and tgenabled <> 'D';
+
+rollback;

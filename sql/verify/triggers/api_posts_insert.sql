@@ -1,0 +1,10 @@
+-- Verify microblog:triggers/api_posts_insert on pg
+
+begin;
+
+select 'app.tg_api_posts__insert'::regproc;
+select 1 / count(*)
+from pg_trigger
+where tgrelid = 'api.posts'::regclass and tgname = 't20_insert' and tgenabled <> 'D';
+
+rollback;
