@@ -1,0 +1,41 @@
+# The commands of this project. `make` alone lists them.
+
+MICROBLOG := .venv/bin/microblog
+PYTEST_ARGS ?=
+UP_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down test bench lint lock
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install what is missing on this machine
+	@bin/setup
+
+demo: setup ## Install, start and tour the API; leaves the stack running
+	@$(MICROBLOG) up $(UP_ARGS)
+	@$(MICROBLOG) demo
+
+up: setup ## Start the stack (options: UP_ARGS="--pooled --port 8081")
+	@$(MICROBLOG) up $(UP_ARGS)
+
+down: ## Stop the stack; its data stays
+	@if [ -x $(MICROBLOG) ]; then $(MICROBLOG) down; fi
+
+test: setup ## Run the whole suite (options: PYTEST_ARGS="-k feed")
+	@.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+bench: setup ## Measure on this machine, with floors beside each figure
+	@$(MICROBLOG) bench
+
+lint: setup ## Check the style of the Python files
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+
+lock: setup ## Choose the newest Python packages anew and lock them with hashes
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@for part in requirements requirements-dev; do \
+	  .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	    --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	    $$part.in -o $$part.txt; done

@@ -1,0 +1,1 @@
+"""The commands of the ``microblog`` command line, one a module, each named ``command``."""

@@ -1,0 +1,33 @@
+"""``microblog worker``."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+
+import click
+
+from microblog.commands.common import stack_option
+from microblog.settings import Settings
+from microblog.worker import run_worker
+
+
+@click.command()
+@stack_option
+@click.option("--name", help="Its name in app.workers. Default: host and process id.")
+@click.option("--dsn", envvar="MICROBLOG_WORKER_DSN", help="Another database than the stack's.")
+def command(settings: Settings, name: str | None, dsn: str | None) -> None:
+    """Work on the job queue until stopped by SIGTERM or Ctrl-C.
+
+    The stack runs its own workers (`up --workers N`); this one comes in addition.
+    """
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout
+    )
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    name = name or f"{socket.gethostname()}-{os.getpid()}"
+    run_worker(dsn or settings.socket_dsn("worker"), name, stop)

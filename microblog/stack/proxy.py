@@ -1,0 +1,36 @@
+"""HAProxy: its servers file, command and environment."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from microblog.settings import Settings
+
+
+def servers(instances: Sequence[tuple[int, int]], host: str = "127.0.0.1") -> str:
+    """Return the second configuration file: the PostgREST instances as (port, admin port)."""
+    lines = [
+        f"  server rest-{number} {host}:{port} check port {admin_port}"
+        for number, (port, admin_port) in enumerate(instances, 1)
+    ]
+    return "# Generated at every start.\nbackend postgrest from rest\n" + "\n".join(lines) + "\n"
+
+
+def argv(settings: Settings, servers_file: Path) -> list[str]:
+    """Return the command that runs it in the foreground; SIGUSR1 stops it softly."""
+    shared = settings.root / "api" / "haproxy.cfg"
+    return [str(settings.haproxy), "-db", "-f", str(shared), "-f", str(servers_file)]
+
+
+def environment(host: str, port: int) -> dict[str, str]:
+    """Return the variables api/haproxy.cfg reads."""
+    return {"MICROBLOG_BIND": f"{host}:{port}"}
+
+
+def configuration_files(settings: Settings) -> list[Path]:
+    """List the committed files it reads."""
+    folder = settings.root / "api"
+    return [
+        folder / "haproxy.cfg",
+        folder / "cors_origins.lst",
+        *sorted((folder / "errors").iterdir()),
+    ]
