@@ -41,8 +41,13 @@ begin
     'follow_backfill',
     jsonb_build_object('follower_id', f.follower_id, 'followed_id', f.followed_id)
   from new_follows f
-  join app.user_counts c on c.user_id = f.followed_id
-  where c.posts_count > v_limit;
+  where exists (
+    select
+    from app.posts p
+    where p.author_id = f.followed_id and not p.is_reply
+    order by p.id desc
+    offset v_limit
+  );
   return null;
 end
 $$;
