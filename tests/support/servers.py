@@ -1,0 +1,74 @@
+"""Real PostgREST and HAProxy processes in front of a test database."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from microblog.stack import proxy, rest, secret_files
+from microblog.stack.ports import free_ports
+from microblog.stack.process import Process
+from tests.support.client import Api
+from tests.support.database import Database
+
+
+class Served(Api):
+    """The API in front of ``database``; ``processes`` are what serves it."""
+
+    def __init__(self, url: str, proxied: bool, database: Database, *processes: Process) -> None:
+        super().__init__(url, proxied)
+        self.database = database
+        self.processes = processes
+
+    def drain(self) -> list[str]:
+        """Work until the queue is empty."""
+        return self.database.drain()
+
+
+@contextmanager
+def postgrest(database: Database) -> Iterator[tuple[Process, int, int]]:
+    """Run a PostgREST for this database; gives the process, its port and its admin port."""
+    settings = database.settings
+    port, admin_port = free_ports(2)
+    uri = secret_files.rest_uri(settings, database.name, settings.pg_port)
+    process = Process(
+        "postgrest",
+        rest.argv(settings),
+        settings.log_dir / f"postgrest-{database.name}-{port}.log",
+        env=rest.environment(settings, port, admin_port, uri),
+    )
+    with process:
+        process.wait_ready(lambda: rest.ready(admin_port))
+        yield process, port, admin_port
+
+
+@contextmanager
+def serve_rest(database: Database) -> Iterator[Served]:
+    """Serve a database by PostgREST alone."""
+    with postgrest(database) as (process, port, _):
+        served = Served(f"http://127.0.0.1:{port}", False, database, process)
+        try:
+            yield served
+        finally:
+            served.close()
+
+
+@contextmanager
+def serve_api(database: Database) -> Iterator[Served]:
+    """Serve a database as the stack does: HAProxy with the project's files before PostgREST."""
+    settings = database.settings
+    with postgrest(database) as (rest_process, port, admin_port):
+        (public,) = free_ports(1)
+        servers_file = settings.state / f"servers-{database.name}-{public}.cfg"
+        servers_file.write_text(proxy.servers([(port, admin_port)]))
+        process = Process(
+            "haproxy",
+            proxy.argv(settings, servers_file),
+            settings.log_dir / f"haproxy-{database.name}-{public}.log",
+            env=proxy.environment("127.0.0.1", public),
+        )
+        with process:
+            process.wait_ready(lambda: rest.http_status(public, "/up") == 200)
+            served = Served(f"http://127.0.0.1:{public}", True, database, rest_process, process)
+            try:
+                yield served
+            finally:
+                served.close()
