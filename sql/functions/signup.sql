@@ -37,7 +37,7 @@ begin
 
   insert into app.users (username)
     values (signup.username)
-    on conflict (username) where deleted_at is null do nothing
+    on conflict do nothing
     returning id into v_user_id;
   if not found then
     perform app.http_error(409, 'username_taken',
