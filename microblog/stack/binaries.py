@@ -88,3 +88,14 @@ def postgrest(root: Path) -> Path:
     if own.exists():
         return own
     raise MissingProgramError("PostgREST is not installed", SETUP_HINT)
+
+
+def postgres_share(folder: Path, major: int) -> Path:
+    """Return the folder of a server's shared files, given its programs' folder and version."""
+    debian = Path(f"/usr/share/postgresql/{major}")
+    if debian.exists():
+        return debian
+    answer = subprocess.run(
+        [folder / "pg_config", "--sharedir"], capture_output=True, text=True, check=True
+    )
+    return Path(answer.stdout.strip())

@@ -56,7 +56,6 @@ def _postgres(settings: Settings) -> Service:
     program = Program(
         "postgres",
         postgres.argv(settings),
-        # Debian's packages tune these for services; here a crash must not take the supervisor.
         {"LC_ALL": "C.UTF-8"},
         stop_signal="INT",
         stop_wait=120,
@@ -124,7 +123,11 @@ def _worker(settings: Settings, number: int, ready: Callable[[str], bool]) -> Se
     program = Program(
         name,
         [sys.executable, "-m", "microblog", "worker", "--stack", settings.stack, "--name", name],
-        {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"},
+        {
+            "MICROBLOG_WORKER_DSN": settings.socket_dsn("worker"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONUNBUFFERED": "1",
+        },
         stop_wait=30,
         fingerprint=fingerprint(package / "worker.py", package / "settings.py"),
     )

@@ -1,0 +1,143 @@
+"""Real processes for the tests of the stack: whole stacks, and HAProxy before an echo server."""
+
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from microblog.settings import ROOT, Settings
+from microblog.stack import Stack, proxy, rest
+from microblog.stack.ports import free_ports
+from microblog.stack.process import Process, alive
+
+PARTS = ("api", "pgbouncer", "postgres", "sql", "microblog", "sqitch.conf", "sqitch.plan")
+
+
+def _remove_abandoned() -> None:
+    """Stop and remove test stacks whose test run was killed."""
+    for folder in (ROOT / "var").glob("t[0-9]*-*"):
+        pid = int(folder.name[1:].partition("-")[0])
+        if not alive(pid):
+            Stack(Settings.load(folder.name)).down(wipe=True)
+
+
+@pytest.fixture(scope="session")
+def new_stack() -> Iterator[Callable[..., Stack]]:
+    """Start stacks of one's own: ``new_stack(name, **settings)``; removed at the end."""
+    _remove_abandoned()
+    with ExitStack() as cleanup:
+
+        def start(name: str, **overrides: Any) -> Stack:
+            small = {"fsync": False, "memory_mb": 256, **overrides}
+            stack = Stack(Settings.create(f"t{os.getpid()}-{name}", **small))
+            cleanup.callback(stack.down, wipe=True)
+            stack.up()
+            return stack
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def stack(new_stack: Callable[..., Stack]) -> Stack:
+    """Return a running stack that tests share; each leaves it running, whatever it does to it."""
+    return new_stack("main", instances=2)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Callable[[int], Path]:
+    """Copy the project's files to a folder with the given mode that lies where all can reach."""
+
+    def copy(mode: int) -> Path:
+        folder = tmp_path / "co"
+        folder.mkdir()
+        for part in PARTS:
+            source = ROOT / part
+            if source.is_dir():
+                shutil.copytree(source, folder / part)
+            else:
+                shutil.copy(source, folder / part)
+        folder.chmod(mode)
+        return folder
+
+    return copy
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Answers every request with what arrived; stands where PostgREST would, for the proxy."""
+
+    protocol_version = "HTTP/1.1"
+
+    def answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        seen = {
+            "method": self.command,
+            "path": self.path,
+            "headers": {name.lower(): value for name, value in self.headers.items()},
+            "body_size": len(body),
+            "server": self.server.server_address[1],
+        }
+        content = json.dumps(seen).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Access-Control-Allow-Origin", "*")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    do_GET = do_HEAD = do_POST = do_PATCH = do_DELETE = do_OPTIONS = answer
+
+    def log_message(self, *_: Any) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture(scope="session")
+def echo() -> Iterator[tuple[int, int]]:
+    """Run two echo servers and return their ports; both also answer /ready."""
+    with ExitStack() as cleanup:
+        ports = []
+        for _ in range(2):
+            server = cleanup.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), Echo))
+            server.daemon_threads = True
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            cleanup.callback(server.shutdown)
+            ports.append(server.server_address[1])
+        yield ports[0], ports[1]
+
+
+@pytest.fixture
+def run_proxy(tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """Run HAProxy with the committed configuration before given instances; return its address."""
+    with ExitStack() as cleanup:
+
+        def run(*instances: tuple[int, int], ready: str = "/up") -> str:
+            (port,) = free_ports(1)
+            servers = tmp_path / f"servers-{port}.cfg"
+            servers.write_text(proxy.servers(instances))
+            process = Process(
+                "haproxy",
+                proxy.argv(Settings(), servers),
+                tmp_path / f"haproxy-{port}.log",
+                env={**os.environ, **proxy.environment("127.0.0.1", port)},
+            )
+            cleanup.enter_context(process)
+            process.wait_ready(lambda: rest.http_status(port, ready) is not None)
+            return f"http://127.0.0.1:{port}"
+
+        yield run
+
+
+@pytest.fixture
+def door(run_proxy: Callable[..., str], echo: tuple[int, int]) -> Iterator[httpx.Client]:
+    """Return a client of the proxy with the echo servers behind it."""
+    base = run_proxy(*((port, port) for port in echo))
+    with httpx.Client(base_url=base) as client:
+        yield client

@@ -1,0 +1,231 @@
+"""A stack's life: up, up again, changes, violent deaths, two side by side, down."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from microblog.errors import StackError
+from microblog.settings import Settings
+from microblog.stack import Stack, postgres, rest
+from microblog.stack.ports import free_ports, is_free
+from microblog.stack.process import alive, wait_for
+
+CLI = Path(__file__).parents[2] / ".venv" / "bin" / "microblog"
+
+
+def pids(stack: Stack) -> dict[str, int | None]:
+    return {row.name: row.pid for row in stack.status()}
+
+
+def answers(stack: Stack) -> bool:
+    try:
+        return httpx.get(f"{stack.url}/up", timeout=2).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture
+def stack(stack: Stack) -> Stack:
+    """Return the shared stack once it is in order again after what the test before did to it."""
+    settle(stack)
+    return stack
+
+
+@pytest.fixture(scope="module")
+def other(new_stack: Callable[..., Stack]) -> Stack:
+    """Return a second stack, smaller than the shared one."""
+    return new_stack("other", workers=0)
+
+
+def settle(stack: Stack) -> None:
+    """Wait until everything runs and the door has answered 20 times in a row."""
+    row = 0
+
+    def in_order() -> bool:
+        nonlocal row
+        ready = all(rest.ready(port) for port in stack.settings.rest_admin_ports)
+        row = row + 1 if ready and answers(stack) else 0
+        return row >= 20 and all(process.state == "RUNNING" for process in stack.status())
+
+    wait_for(in_order, 120, "a stack in order")
+
+
+def test_every_process_runs_and_the_door_answers(stack: Stack) -> None:
+    rows = {row.name: row for row in stack.status()}
+    assert list(rows) == ["postgres", "postgrest-1", "postgrest-2", "worker-1", "haproxy"]
+    for row in rows.values():
+        assert row.state == "RUNNING"
+        assert row.pid
+        assert row.uptime is not None
+    assert rows["haproxy"].address == stack.url
+    assert answers(stack)
+    assert httpx.get(f"{stack.url}/health").status_code == 200
+
+
+def test_up_again_changes_nothing(stack: Stack) -> None:
+    before = pids(stack)
+    said: list[str] = []
+    Stack(stack.settings, said.append).up()
+    assert pids(stack) == before
+    assert not [line for line in said if line.startswith(("postgres:", "haproxy:"))]
+
+
+@pytest.mark.parametrize("name", ["haproxy", "postgrest-1", "worker-1", "postgres"])
+def test_a_process_that_is_killed_comes_back(stack: Stack, name: str) -> None:
+    before = pids(stack)
+    victim = before[name]
+    assert victim
+    os.kill(victim, signal.SIGKILL)
+    wait_for(lambda: pids(stack)[name] not in (None, victim), 60, f"{name} again")
+    settle(stack)
+    others = {other for other in before if other != name}
+    assert {other: pids(stack)[other] for other in others} == {o: before[o] for o in others}
+
+
+def test_requests_go_on_while_one_of_two_instances_dies(stack: Stack) -> None:
+    """HAProxy sends a read that met a dead instance to the other one."""
+    victim = pids(stack)["postgrest-2"]
+    assert victim
+    with httpx.Client(base_url=stack.url) as client:
+        assert client.get("/up").status_code == 200
+        os.kill(victim, signal.SIGKILL)
+        assert {client.get("/up").status_code for _ in range(50)} == {200}
+    settle(stack)
+    assert pids(stack)["postgrest-2"] != victim
+
+
+def test_the_worker_finds_back_to_a_restarted_database(stack: Stack) -> None:
+    def beats() -> int:
+        try:
+            with postgres.connect(stack.settings) as connection:
+                row = connection.execute(
+                    "select count(*) from app.workers where seen_at > now() - interval '10 s'"
+                ).fetchone()
+                return row[0] if row else 0
+        except StackError:
+            return 0
+
+    stack.supervisor.stop_program("postgres")
+    stack.supervisor.start_program("postgres")
+    wait_for(lambda: postgres.ready(stack.settings), 60, "postgres")
+    with postgres.connect(stack.settings) as connection:
+        connection.execute("delete from app.workers")
+    wait_for(lambda: beats() == 1, 60, "the worker's heartbeat")
+
+
+def test_switching_the_pooler_on_restarts_only_who_goes_through_it(stack: Stack) -> None:
+    before = pids(stack)
+    pooled = Stack(stack.settings.changed(pooled=True))
+    pooled.up()
+    with_pooler = pids(pooled)
+    assert with_pooler.pop("pgbouncer")
+    kept = {"postgres", "worker-1", "haproxy"}
+    assert {name for name in before if with_pooler[name] == before[name]} == kept
+    assert answers(pooled)
+    stack.up()
+    assert "pgbouncer" not in stack.supervisor.processes()
+    assert answers(stack)
+
+
+def test_fewer_and_more_instances(stack: Stack) -> None:
+    before = pids(stack)
+    three = Stack(stack.settings.changed(instances=3))
+    three.up()
+    assert set(pids(three)) - set(before) == {"postgrest-3"}
+    assert pids(three)["postgrest-1"] == before["postgrest-1"]
+    assert answers(three)
+    stack.up()
+    assert set(stack.supervisor.processes()) == set(before)
+    assert answers(stack)
+
+
+def test_two_stacks_run_side_by_side(stack: Stack, other: Stack) -> None:
+    assert answers(stack)
+    assert answers(other)
+    assert not set(pids(stack).values()) & set(pids(other).values())
+
+
+def test_a_taken_port_is_named_with_the_flag_that_changes_it(
+    stack: Stack, new_stack: Callable[..., Stack]
+) -> None:
+    with pytest.raises(StackError) as refused:
+        new_stack("taken", port=stack.settings.port)
+    assert str(stack.settings.port) in refused.value.message
+    assert "haproxy" in refused.value.message
+    assert "--port" in refused.value.hint
+
+
+def test_up_recovers_after_supervisord_was_killed(other: Stack) -> None:
+    """Nothing runs on unsupervised, and what stays behind in files stands in nobody's way."""
+    before = [pid for pid in pids(other).values() if pid]
+    os.kill(other.supervisor.call("getPID"), signal.SIGKILL)
+    wait_for(lambda: not any(alive(pid) for pid in before), 60, "the end of its children")
+    assert {row.state for row in other.status()} == {"STOPPED"}
+    other.up()
+    assert answers(other)
+
+
+def test_down_leaves_nothing_running_and_keeps_the_data(other: Stack, stack: Stack) -> None:
+    with postgres.connect(other.settings) as connection:
+        connection.execute("create table public.kept as select 42 as answer")
+    before = [pid for pid in pids(other).values() if pid]
+    other.down()
+    assert not any(alive(pid) for pid in before)
+    assert is_free(other.settings.port)
+    log = (other.settings.log_dir / "postgres.log").read_text()
+    assert log.rstrip().endswith("database system is shut down")
+    other.down()
+    other.up()
+    with postgres.connect(other.settings) as connection:
+        assert connection.execute("select answer from public.kept").fetchone() == (42,)
+    other.down(wipe=True)
+    assert not other.settings.state.exists()
+    assert answers(stack)
+
+
+def test_secrets_are_private_and_on_no_command_line(stack: Stack) -> None:
+    secrets = list(stack.settings.secrets_dir.iterdir())
+    assert secrets
+    assert stack.settings.secrets_dir.stat().st_mode & 0o777 == 0o700
+    listing = subprocess.run(
+        ["ps", "-eww", "-o", "args"], capture_output=True, text=True, check=True
+    ).stdout
+    logs = "".join(path.read_text() for path in stack.settings.log_dir.glob("*.log"))
+    for path in secrets:
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert path.read_text().strip() not in listing
+        assert path.read_text().strip() not in logs
+
+
+def test_command_line_shows_the_state_and_runs_psql(stack: Stack) -> None:
+    name = ["--stack", stack.settings.stack]
+    shown = subprocess.run([CLI, "status", *name], capture_output=True, text=True, check=False)
+    assert shown.returncode == 0
+    for process in pids(stack):
+        assert process in shown.stdout
+    asked = subprocess.run(
+        [CLI, "psql", *name, "-Atc", "select current_user"], capture_output=True, text=True
+    )
+    assert asked.stdout.strip() == "postgres"
+    logs = subprocess.run([CLI, "logs", *name, "postgres"], capture_output=True, text=True)
+    assert "ready to accept connections" in logs.stdout
+
+
+def test_status_of_a_stack_that_is_down_says_so() -> None:
+    done = subprocess.run(
+        [CLI, "status", "--stack", "never-started"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stdout.count("stopped") == 4
+    assert not Settings.load("never-started").state.exists()
+
+
+def test_free_ports_are_free_and_different() -> None:
+    ports = free_ports(5)
+    assert len(set(ports)) == 5
+    assert all(is_free(port) for port in ports)

@@ -1,0 +1,193 @@
+"""The public door: what HAProxy changes, refuses and answers itself."""
+
+import re
+import socket
+import subprocess
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from microblog.settings import ROOT, Settings
+from microblog.stack.ports import free_ports
+from microblog.stack.process import wait_for
+
+ALLOWED = "http://localhost:3000"
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def assert_error(answer: httpx.Response, status: int) -> None:
+    """Have the four fields of every error, a message for a person, and an id to report."""
+    assert answer.status_code == status
+    assert answer.headers["content-type"].startswith("application/json")
+    error = answer.json()
+    assert list(error) == ["code", "message", "details", "hint"]
+    assert error["code"] == f"HTTP{status}"
+    assert error["message"]
+    assert error["hint"]
+    assert UUID.fullmatch(answer.headers["x-request-id"])
+
+
+def test_committed_configuration_is_valid_with_the_servers_file_of_docker() -> None:
+    done = subprocess.run(
+        [
+            Settings().haproxy,
+            "-c",
+            "-f",
+            ROOT / "api/haproxy.cfg",
+            "-f",
+            ROOT / "api/haproxy.servers.cfg",
+        ],
+        env={"MICROBLOG_BIND": "127.0.0.1:1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
+def test_client_cannot_choose_its_address(door: httpx.Client, name: str) -> None:
+    seen = door.get("/posts", headers=[(name, "203.0.113.9"), (name, "for=203.0.113.8")]).json()
+    assert seen["headers"]["x-forwarded-for"] == "127.0.0.1"
+    assert "203.0.113" not in str(seen["headers"])
+
+
+def test_each_request_gets_an_id_of_ours(door: httpx.Client) -> None:
+    answers = [door.get("/posts", headers={"X-Request-Id": "mine"}) for _ in range(2)]
+    ids = [answer.headers["x-request-id"] for answer in answers]
+    assert all(UUID.fullmatch(i) for i in ids)
+    assert ids[0] != ids[1]
+    assert [answer.json()["headers"]["x-request-id"] for answer in answers] == ids
+
+
+@pytest.mark.parametrize(("path", "inner"), [("/up", "/rpc/up"), ("/health", "/rpc/health")])
+def test_health_has_short_paths(door: httpx.Client, path: str, inner: str) -> None:
+    assert door.get(path).json()["path"] == inner
+    assert door.head(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "header", "left"),
+    [
+        ("limit=5", "5", ""),
+        ("cursor=9&limit=5", "5", "cursor=9"),
+        ("limit=5&cursor=9", "5", "cursor=9"),
+        ("a=1&limit=5&b=2", "5", "a=1&b=2"),
+        ("limit=5&limit=6&a=1", "5", "a=1"),
+        ("limit=", None, ""),
+        ("limit&a=1", None, "a=1"),
+        ("limit=%35", "5", ""),
+        ("limit=-1", "-1", ""),
+        ("limit=abc", "abc", ""),
+        ("limit=5%0d%0aX-Forwarded-For:%201.2.3.4", "5??X-Forwarded-For??1.2.3.4", ""),
+        ("limit=5%00", "5?", ""),
+        ("xlimit=5&limits=6", None, "xlimit=5&limits=6"),
+        ("", None, ""),
+    ],
+)
+def test_limit_of_a_function_becomes_a_header(
+    door: httpx.Client, query: str, header: str | None, left: str
+) -> None:
+    seen = door.get(f"/rpc/feed_public?{query}", headers={"X-Page-Limit": "99"}).json()
+    assert seen["headers"].get("x-page-limit") == header
+    assert seen["path"].partition("?")[::2] == ("/rpc/feed_public", left)
+    assert seen["headers"]["x-forwarded-for"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/posts?limit=5"), ("GET", "/users?order=id&limit=5"), ("POST", "/rpc/x?limit=5")],
+)
+def test_limit_of_anything_else_stays(door: httpx.Client, method: str, path: str) -> None:
+    seen = door.request(method, path, headers={"X-Page-Limit": "99"}).json()
+    assert seen["path"] == path
+    assert "x-page-limit" not in seen["headers"]
+
+
+def test_body_of_64_kilobytes_passes_and_a_byte_more_does_not(door: httpx.Client) -> None:
+    assert door.post("/posts", content=b"x" * 65536).json()["body_size"] == 65536
+    assert_error(door.post("/posts", content=b"x" * 65537), 413)
+
+
+def test_body_without_a_length_is_limited_too(door: httpx.Client) -> None:
+    assert_error(door.post("/posts", content=iter([b"x" * 10_000] * 20)), 413)
+    assert door.post("/posts", content=iter([b"x" * 6000] * 2)).status_code == 200
+
+
+def test_origin_of_the_list_may_read_the_answer(door: httpx.Client) -> None:
+    answer = door.get("/posts", headers={"Origin": ALLOWED})
+    assert answer.headers["access-control-allow-origin"] == ALLOWED
+    exposed = answer.headers["access-control-expose-headers"]
+    for name in ("Link", "X-Next-Cursor", "Retry-After", "X-RateLimit-Reset", "X-Request-Id"):
+        assert name in exposed.split(", ")
+    assert "Origin" in answer.headers["vary"]
+    assert "origin" not in answer.json()["headers"]
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", ALLOWED + ".evil.example", "null"])
+def test_other_origins_may_not(door: httpx.Client, origin: str) -> None:
+    answer = door.get("/posts", headers={"Origin": origin})
+    assert answer.status_code == 200
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+    assert "Origin" in answer.headers["vary"]
+
+
+def test_preflight_is_answered_at_the_door(door: httpx.Client) -> None:
+    asked = {"Access-Control-Request-Method": "PATCH", "Origin": ALLOWED}
+    answer = door.options("/posts", headers=asked)
+    assert answer.status_code == 204
+    assert answer.content == b""
+    assert answer.headers["access-control-allow-origin"] == ALLOWED
+    methods = answer.headers["access-control-allow-methods"].split(", ")
+    assert methods == ["GET", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+    allowed = answer.headers["access-control-allow-headers"].split(", ")
+    for name in ("Authorization", "Content-Type", "Prefer", "Idempotency-Key", "X-Client-Info"):
+        assert name in allowed
+
+
+def test_preflight_of_another_origin_is_refused_with_a_reason(door: httpx.Client) -> None:
+    asked = {"Access-Control-Request-Method": "POST", "Origin": "http://evil.example"}
+    answer = door.options("/posts", headers=asked)
+    assert_error(answer, 403)
+    assert "cors_origins.lst" in answer.json()["hint"]
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+def test_options_without_a_preflight_reaches_the_api(door: httpx.Client) -> None:
+    assert door.options("/posts").json()["method"] == "OPTIONS"
+
+
+def test_errors_of_the_door_can_be_read_by_allowed_pages(door: httpx.Client) -> None:
+    answer = door.post("/posts", content=b"x" * 70_000, headers={"Origin": ALLOWED})
+    assert_error(answer, 413)
+    assert answer.headers["access-control-allow-origin"] == ALLOWED
+
+
+def test_requests_are_spread_over_the_instances(door: httpx.Client, echo: tuple[int, int]) -> None:
+    wait_for(lambda: {door.get("/posts").json()["server"] for _ in range(4)} == set(echo))
+
+
+def test_without_any_instance_the_answer_is_503(run_proxy: Callable[..., str]) -> None:
+    dead, dead_admin = free_ports(2)
+    base = run_proxy((dead, dead_admin))
+    answer = httpx.get(f"{base}/rpc/feed_public")
+    assert_error(answer, 503)
+    assert int(answer.headers["retry-after"]) > 0
+
+
+def test_an_instance_that_is_gone_is_left_out(
+    run_proxy: Callable[..., str], echo: tuple[int, int]
+) -> None:
+    (dead,) = free_ports(1)
+    base = run_proxy((dead, dead), (echo[0], echo[0]))
+    with httpx.Client(base_url=base) as client:
+        assert {client.get("/posts").json()["server"] for _ in range(10)} == {echo[0]}
+
+
+def test_malformed_request_is_refused_at_the_door(door: httpx.Client) -> None:
+    """HAProxy answers what is no HTTP with its built-in page; nothing of it reaches the API."""
+    with socket.create_connection((door.base_url.host, door.base_url.port or 80), 10) as client:
+        client.sendall(b"GET /up HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n")
+        with client.makefile("rb") as stream:
+            assert stream.readline().startswith(b"HTTP/1.1 400 ")
