@@ -6,15 +6,18 @@ set local role microblog_owner;
 
 -- Before a DELETE or UPDATE on a view of the schema api. A forgotten filter must not mean "all of
 -- mine". The statement that PostgREST built is the only place that tells: its filter is the WHERE
--- between the target and RETURNING, values are parameters, so nothing in it is a client's text.
+-- between the target and RETURNING. Values are parameters there, and the first client's text that
+-- is not the name of a column, an alias of select=, comes after RETURNING.
 create function app.tg_api__filter_require()
 returns trigger
 language plpgsql
 volatile
 as $$
+declare
+  v_statement constant text := split_part(current_query(), ' RETURNING ', 1);
 begin
-  if current_query() ~* format('(delete from|update) "api"."%s"', tg_table_name)
-    and current_query() !~* format('(delete from|update) "api"."%s".* where ', tg_table_name)
+  if v_statement ~* format('(delete from|update) "api"."%s"', tg_table_name)
+    and v_statement !~* format('(delete from|update) "api"."%s".* where ', tg_table_name)
   then
     perform app.http_error(400, 'filter_required',
       format('%s /%s needs a filter; without one it would mean every row.',

@@ -20,6 +20,7 @@ as $$
 declare
   v_claims constant json := nullif(current_setting('request.jwt.claims', true), '');
   v_path constant text := current_setting('request.path', true);
+  v_method constant text := current_setting('request.method', true);
   v_user_id bigint;
 begin
   if v_claims ->> 'role' = 'member' then
@@ -34,13 +35,23 @@ begin
     end if;
     perform set_config('microblog.user_id', v_user_id::text, true);
 
+    -- The rewriter would answer for views that take no such write, before any privilege is asked.
+    if v_method not in ('GET', 'HEAD')
+      and v_path not like '/rpc/%'
+      and v_method || v_path not in
+        ('POST/posts', 'DELETE/posts', 'PATCH/users', 'POST/follows', 'DELETE/follows')
+    then
+      perform app.http_error(405, 'method_not_allowed', format('There is no %s %s.', v_method, v_path),
+        'Writes are POST and DELETE of /posts and /follows, PATCH of /users, and POST of /rpc/….');
+    end if;
+
   -- Without this the privilege check alone would refuse, in words about functions and views.
   elsif (
     v_path like '/rpc/%'
     and not has_function_privilege('anon', to_regproc('api.' || quote_ident(substr(v_path, 6))), 'execute')
   ) or (
     v_path not like '/rpc/%'
-    and current_setting('request.method', true) in ('POST', 'PATCH', 'PUT', 'DELETE')
+    and v_method in ('POST', 'PATCH', 'PUT', 'DELETE')
   ) then
     perform app.http_error(401, 'token_required', 'This call needs a token.',
       'POST /rpc/login {"username": "…", "password": "…"}, then send the header "Authorization: Bearer <token>". No account yet: POST /rpc/signup.');
