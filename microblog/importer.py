@@ -272,9 +272,7 @@ def _copy(cursor: psycopg.Cursor[Any], statement: str, rows: Iterable[str]) -> i
 
 def _escaped(text: str) -> str:
     """Escape what COPY's text format gives a meaning."""
-    return (
-        text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
-    )
+    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
 
 
 def _ticker(progress: Progress, description: str, path: Path) -> Tick:
@@ -282,9 +280,7 @@ def _ticker(progress: Progress, description: str, path: Path) -> Tick:
     task = progress.add_task(description, total=path.stat().st_size or None, lines=0)
 
     def tick(lines: int, size: int) -> None:
-        progress.update(
-            task, advance=size, lines=progress.tasks[task].fields["lines"] + lines
-        )
+        progress.update(task, advance=size, lines=progress.tasks[task].fields["lines"] + lines)
 
     return tick
 
