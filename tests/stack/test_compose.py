@@ -1,0 +1,183 @@
+"""docker-compose.yml describes the same stack as the local one, from the same files."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import yaml
+
+from microblog import migrate
+from microblog.settings import ROOT, Settings
+from microblog.stack import Stack, postgres, proxy, rest
+from microblog.stack.fetch import VERSION as POSTGREST_VERSION
+
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+ONE_SHOT = {"secrets", "migrate"}
+
+
+def mounts(service: str) -> dict[str, str]:
+    """Return what a service mounts: path in the container -> path or volume here."""
+    pairs = (entry.split(":") for entry in SERVICES[service].get("volumes", []))
+    return {inside: outside for outside, inside, *_ in pairs}
+
+
+def source_of(service: str, path: str) -> Path:
+    """Return the project's file behind a path in a container."""
+    for inside, outside in mounts(service).items():
+        if path == inside or path.startswith(inside + "/"):
+            return ROOT / (outside + path.removeprefix(inside))
+    raise AssertionError(f"{service} mounts nothing at {path}")
+
+
+def ini(path: str) -> dict[str, str]:
+    lines = (ROOT / path).read_text().splitlines()
+    pairs = (line.split("=", 1) for line in lines if "=" in line and line[0] not in ";#")
+    return {name.strip(): value.strip().strip('"') for name, value in pairs}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_mounted_file_exists(service: str) -> None:
+    for outside in mounts(service).values():
+        if outside.startswith("."):
+            assert (ROOT / outside).exists(), outside
+        else:
+            assert outside in COMPOSE["volumes"]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_image_is_pinned(service: str) -> None:
+    tag = SERVICES[service]["image"].rpartition(":")[2]
+    assert re.search(r"\d+\.\d+", tag), SERVICES[service]["image"]
+
+
+def test_the_workers_image_is_built_from_a_pinned_one_and_locked_packages() -> None:
+    build = SERVICES["worker"]["build"]
+    recipe = (ROOT / build["context"] / build["dockerfile"]).read_text()
+    assert re.search(r"^FROM python:3\.\d+\.\d+", recipe, re.MULTILINE)
+    assert "--require-hashes -r requirements.txt" in recipe
+    for source in re.findall(r"^COPY (\S+) ", recipe, re.MULTILINE):
+        assert (ROOT / source).exists(), source
+        assert f"!{source}" in (ROOT / ".dockerignore").read_text().split()
+
+
+@pytest.mark.parametrize("service", sorted(set(SERVICES) - ONE_SHOT))
+def test_every_lasting_service_is_watched_and_restarted(service: str) -> None:
+    assert SERVICES[service]["healthcheck"]["test"][0] == "CMD"
+    assert SERVICES[service]["restart"] == "unless-stopped"
+
+
+def test_services_wait_for_what_they_need() -> None:
+    for name, service in SERVICES.items():
+        for needed, how in service.get("depends_on", {}).items():
+            expected = "completed_successfully" if needed in ONE_SHOT else "healthy"
+            assert how["condition"] == f"service_{expected}", (name, needed)
+
+
+def test_versions_are_those_the_project_asks_for() -> None:
+    versions = {
+        name: tuple(map(int, re.findall(r"\d+", service["image"].rpartition(":")[2])))
+        for name, service in SERVICES.items()
+    }
+    assert versions["postgres"] >= (17,)
+    assert versions["pgbouncer"][:3] >= (1, 25, 2)
+    assert versions["haproxy"] >= (2, 6)
+    assert SERVICES["postgrest"]["image"].endswith(f":v{POSTGREST_VERSION}")
+
+
+def test_postgrest_reads_the_same_file_and_gets_every_variable_it_gets_here() -> None:
+    service = SERVICES["postgrest"]
+    local = Settings()
+    assert source_of("postgrest", service["command"][1]) == Path(rest.argv(local)[1])
+    here = rest.environment(local, local.rest_ports[0], local.rest_admin_ports[0])
+    assert set(service["environment"]) == set(here)
+    conf = ini("api/postgrest.conf")
+    assert conf["db-schemas"] == "api"
+    assert not {f"PGRST_{name.upper().replace('-', '_')}" for name in conf} & set(here)
+
+
+def test_haproxy_reads_the_same_files_and_gets_every_variable_they_name() -> None:
+    service = SERVICES["haproxy"]
+    files = [source_of("haproxy", part) for part in service["command"] if part.endswith(".cfg")]
+    assert files[0] == ROOT / "api" / "haproxy.cfg"
+    named = set(re.findall(r"\$\{?(\w+)", "".join(path.read_text() for path in files)))
+    assert named == set(service["environment"]) == set(proxy.environment("", 0))
+    for path in proxy.configuration_files(Settings()):
+        assert path.is_relative_to(ROOT / "api")
+
+
+def test_haproxy_finds_postgrest_where_it_listens() -> None:
+    environment = SERVICES["postgrest"]["environment"]
+    servers = (ROOT / "api" / "haproxy.servers.cfg").read_text()
+    port, admin = environment["PGRST_SERVER_PORT"], environment["PGRST_ADMIN_SERVER_PORT"]
+    assert f" postgrest:{port} check port {admin} " in servers
+
+
+def test_the_public_port_is_the_same() -> None:
+    (published,) = SERVICES["haproxy"]["ports"]
+    assert published == f"${{MICROBLOG_PORT:-{Settings().port}}}:8080"
+    assert SERVICES["haproxy"]["environment"]["MICROBLOG_BIND"].endswith(":8080")
+
+
+def test_postgres_reads_the_same_file() -> None:
+    command = SERVICES["postgres"]["command"]
+    config = next(part for part in command if part.startswith("config_file=")).partition("=")[2]
+    shared = source_of("postgres", config)
+    assert shared == ROOT / "postgres" / "postgresql.conf"
+    assert str(shared) in postgres.configuration(Settings())
+    environment = SERVICES["postgres"]["environment"]
+    assert environment["POSTGRES_DB"] == Settings().database
+    assert "--locale=C.UTF-8 --encoding=UTF8" in environment["POSTGRES_INITDB_ARGS"]
+
+
+def test_pgbouncer_includes_the_same_file() -> None:
+    entry = source_of("pgbouncer", "/etc/pgbouncer/pgbouncer.ini")
+    included = re.search(r"^%include (\S+)$", entry.read_text(), re.MULTILINE)
+    assert included
+    assert source_of("pgbouncer", included[1]) == ROOT / "pgbouncer" / "pgbouncer.ini"
+    assert ini("pgbouncer/pgbouncer.ini")["pool_mode"] == "transaction"
+    port = ini("pgbouncer/compose.ini")["listen_port"]
+    assert f"@pgbouncer:{port}/microblog" in (ROOT / "docker" / "secrets.sh").read_text()
+
+
+def test_secrets_are_made_once(tmp_path: Path) -> None:
+    for _ in range(2):
+        script = ["sh", ROOT / "docker" / "secrets.sh"]
+        subprocess.run(script, env={**os.environ, "SECRETS_DIR": str(tmp_path)}, check=True)
+        made = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert {"postgres", "authenticator", "worker", "jwt"} < set(made)
+    assert len({made[name] for name in ("postgres", "authenticator", "worker", "jwt")}) == 4
+    assert len(made["jwt"]) >= 32
+    for route in ("direct", "pooled"):
+        parsed = psycopg.conninfo.conninfo_to_dict(made[f"uri_{route}"])
+        assert parsed["password"] == made["authenticator"]
+    subprocess.run(script, env={**os.environ, "SECRETS_DIR": str(tmp_path)}, check=True)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == made
+
+
+def test_migrating_hands_the_database_its_secrets(stack: Stack, tmp_path: Path) -> None:
+    settings = stack.settings
+    environment = {
+        **os.environ,
+        "SECRETS_DIR": str(tmp_path),
+        "PGHOST": str(settings.socket_dir),
+        "PGPORT": str(settings.pg_port),
+        "PGDATABASE": "compose",
+    }
+    secrets, deploy = (["sh", ROOT / "docker" / f"{name}.sh"] for name in ("secrets", "migrate"))
+    subprocess.run(secrets, env=environment, check=True)
+    postgres.create_database(settings, "compose")
+    try:
+        for _ in range(2):
+            subprocess.run(deploy, env=environment, cwd=ROOT, check=True, capture_output=True)
+        for role in ("authenticator", "worker"):
+            login = f"host=127.0.0.1 port={settings.pg_port} dbname=compose user={role}"
+            with psycopg.connect(login, password=(tmp_path / role).read_text()) as connection:
+                assert connection.execute("select 1").fetchone() == (1,)
+    finally:
+        migrate.install_secrets(settings)
+        postgres.drop_database(settings, "compose")
