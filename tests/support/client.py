@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-PASSWORD = "correct horse battery"  # noqa: S105
+PASSWORD = "correct horse battery"
 _numbers = count(1)
 
 

@@ -1,0 +1,1 @@
+"""Interleavings of several sessions, each forced, none left to luck."""

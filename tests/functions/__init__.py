@@ -1,0 +1,1 @@
+"""Functions below HTTP: queue, partitions, ids, tokens, audits."""

@@ -1,0 +1,279 @@
+"""Who may touch what: the whole inventory, so that a grant more is a difference in this file."""
+
+import pytest
+from psycopg import errors
+
+from tests.support.database import Database
+
+# Everything that the request roles may do with relations; columns where the grant names them.
+REQUEST_GRANTS = {
+    ("anon", "api.follows", "SELECT", "*"),
+    ("anon", "api.posts", "SELECT", "*"),
+    ("anon", "api.users", "SELECT", "*"),
+    ("anon", "app.follows", "SELECT", "*"),
+    ("anon", "app.post_cards", "SELECT", "*"),
+    ("anon", "app.post_counter_deltas", "SELECT", "*"),
+    ("anon", "app.posts", "SELECT", "*"),
+    ("anon", "app.user_counter_deltas", "SELECT", "*"),
+    ("anon", "app.user_counters", "SELECT", "*"),
+    ("anon", "app.user_counts", "SELECT", "*"),
+    ("anon", "app.users", "SELECT", "created_at,deleted_at,description,id,username"),
+    ("member", "api.follows", "DELETE", "*"),
+    ("member", "api.follows", "INSERT", "followed_id"),
+    ("member", "api.follows", "SELECT", "*"),
+    ("member", "api.posts", "DELETE", "*"),
+    ("member", "api.posts", "INSERT", "content,parent_id"),
+    ("member", "api.posts", "SELECT", "*"),
+    ("member", "api.users", "SELECT", "*"),
+    ("member", "api.users", "UPDATE", "description,username"),
+    ("member", "app.feed_entries", "SELECT", "*"),
+    ("member", "app.follows", "DELETE", "*"),
+    ("member", "app.follows", "INSERT", "followed_id"),
+    ("member", "app.follows", "SELECT", "*"),
+    ("member", "app.idempotency_keys", "INSERT", "fingerprint,key"),
+    ("member", "app.idempotency_keys", "SELECT", "*"),
+    ("member", "app.idempotency_keys", "UPDATE", "post_id"),
+    ("member", "app.post_cards", "SELECT", "*"),
+    ("member", "app.post_counter_deltas", "SELECT", "*"),
+    ("member", "app.post_id_seq", "USAGE", "*"),
+    ("member", "app.posts", "DELETE", "*"),
+    ("member", "app.posts", "INSERT", "content,parent_id"),
+    ("member", "app.posts", "SELECT", "*"),
+    ("member", "app.user_counter_deltas", "SELECT", "*"),
+    ("member", "app.user_counters", "SELECT", "*"),
+    ("member", "app.user_counts", "SELECT", "*"),
+    ("member", "app.users", "SELECT", "created_at,deleted_at,description,id,username"),
+    ("member", "app.users", "UPDATE", "description,username"),
+}
+
+# The endpoint inventory: what HTTP may call without and with a token.
+ANON_CALLS = {
+    "feed_public", "followers", "following", "health", "login", "replies", "signup", "thread", "up",
+}  # fmt: skip
+MEMBER_CALLS = ANON_CALLS | {
+    "account_delete", "feed_following", "feed_mine", "feed_timeline", "logout", "me",
+    "password_change",
+}  # fmt: skip
+
+# The functions in app that requests run with the caller's rights or are let into.
+HELPERS = {
+    "current_user_id", "http_error", "page_cursor", "page_limit", "page_more", "page_top",
+    "post_created_at", "post_id_at", "post_require", "pre_request", "text_trimmed", "user_require",
+}  # fmt: skip
+
+HIDDEN = (
+    "credentials", "sessions", "secrets", "jobs", "job_schedules", "workers", "settings",
+)  # fmt: skip
+
+# Public figures without an owner, only ever read: row security would have nothing to say.
+WITHOUT_ROW_SECURITY = {"post_counter_deltas", "user_counter_deltas", "user_counters"}
+
+
+@pytest.fixture(scope="module")
+def catalog(module_database: Database) -> Database:
+    return module_database
+
+
+def test_request_roles_may_touch_exactly_this(catalog: Database) -> None:
+    granted = catalog.run(
+        """
+        select a.grantee::regrole::text, c.oid::regclass::text, a.privilege_type, '*'
+        from pg_class c
+        cross join aclexplode(c.relacl) a
+        where c.relnamespace in ('app'::regnamespace, 'api'::regnamespace, 'dba'::regnamespace)
+          and a.grantee in ('anon'::regrole, 'member'::regrole, 'authenticator'::regrole)
+        union all
+        select x.grantee::regrole::text, x.rel::regclass::text, x.privilege_type,
+          string_agg(x.attname, ',' order by x.attname)
+        from (
+          select a.grantee, c.oid as rel, a.privilege_type, t.attname
+          from pg_class c
+          join pg_attribute t on t.attrelid = c.oid
+          cross join aclexplode(t.attacl) a
+          where c.relnamespace in ('app'::regnamespace, 'api'::regnamespace, 'dba'::regnamespace)
+            and a.grantee in ('anon'::regrole, 'member'::regrole, 'authenticator'::regrole)
+        ) x
+        group by 1, 2, 3
+        """
+    )
+    assert set(granted) == REQUEST_GRANTS
+
+
+def executable(catalog: Database, role: str, schema: str) -> set[str]:
+    return set(
+        catalog.values(
+            "select proname from pg_proc where pronamespace = %s::regnamespace"
+            " and has_function_privilege(%s, oid, 'execute')",
+            [schema, role],
+        )
+    )
+
+
+def test_anon_may_call_exactly_this(catalog: Database) -> None:
+    assert executable(catalog, "anon", "api") == ANON_CALLS
+    assert executable(catalog, "anon", "app") == HELPERS
+
+
+def test_a_member_may_call_exactly_this(catalog: Database) -> None:
+    assert executable(catalog, "member", "api") == MEMBER_CALLS
+    assert executable(catalog, "member", "app") == HELPERS | {
+        "post_id_next", "row_written", "username_require",
+    }  # fmt: skip
+
+
+def test_the_inventory_of_the_schema_api_is_complete(catalog: Database) -> None:
+    """Nothing lies in the schema that nobody may call."""
+    functions = catalog.values(
+        "select proname from pg_proc where pronamespace = 'api'::regnamespace"
+    )
+    assert sorted(functions) == sorted(MEMBER_CALLS)
+    relations = catalog.values(
+        "select relname from pg_class where relnamespace = 'api'::regnamespace order by 1"
+    )
+    assert relations == ["follows", "posts", "users"]
+
+
+def test_the_worker_works_through_four_functions_alone(catalog: Database) -> None:
+    assert executable(catalog, "worker", "app") == {
+        "job_work", "job_next_due", "worker_heartbeat", "worker_bye",
+    }  # fmt: skip
+    assert executable(catalog, "worker", "api") == set()
+    assert executable(catalog, "worker", "dba") == set()
+    for role in ("worker", "authenticator"):
+        assert (
+            catalog.values(
+                """
+            select c.oid::regclass::text
+            from pg_class c
+            where c.relnamespace in ('app'::regnamespace, 'api'::regnamespace, 'dba'::regnamespace)
+              and c.relkind in ('r', 'p', 'v') and has_any_column_privilege(%s, c.oid, 'select')
+            """,
+                [role],
+            )
+            == []
+        )
+
+
+def test_the_monitor_reads_views_of_dba_and_writes_nothing(catalog: Database) -> None:
+    readable = catalog.run(
+        """
+        select c.oid::regclass::text, a.privilege_type
+        from pg_class c cross join aclexplode(c.relacl) a
+        where a.grantee = 'monitor'::regrole order by 1
+        """
+    )
+    assert readable == [
+        ("dba.counter_deltas", "SELECT"),
+        ("dba.feed_partitions", "SELECT"),
+        ("dba.queue", "SELECT"),
+        ("dba.workers", "SELECT"),
+    ]
+    with catalog.superuser() as connection:
+        connection.execute("set role monitor")
+        for view, _ in readable:
+            connection.execute(f"select * from {view}")
+
+
+@pytest.mark.parametrize("role", ["anon", "member"])
+@pytest.mark.parametrize("table", HIDDEN)
+def test_a_request_role_has_no_way_into(catalog: Database, role: str, table: str) -> None:
+    privileges = catalog.values(
+        """
+        select p
+        from unnest(array['select', 'insert', 'update', 'references']) p
+        where has_any_column_privilege(%(role)s, %(table)s, p)
+        union all
+        select p
+        from unnest(array['delete', 'truncate', 'trigger']) p
+        where has_table_privilege(%(role)s, %(table)s, p)
+        """,
+        {"role": role, "table": f"app.{table}"},
+    )
+    assert privileges == []
+    with catalog.superuser() as connection:
+        connection.execute(f"set role {role}")
+        with pytest.raises(errors.InsufficientPrivilege):
+            connection.execute(f"select count(*) from app.{table}")
+
+
+def test_row_security_guards_what_request_roles_can_touch(catalog: Database) -> None:
+    unguarded = catalog.values(
+        """
+        select c.relname
+        from pg_class c
+        where c.relnamespace = 'app'::regnamespace and c.relkind in ('r', 'p')
+          and not c.relrowsecurity
+          and exists (
+            select
+            from unnest(array['anon', 'member']) role, unnest(array[
+              'select', 'insert', 'update']) p
+            where has_any_column_privilege(role, c.oid, p)
+               or has_table_privilege(role, c.oid, 'delete')
+          )
+        """
+    )
+    assert set(unguarded) == WITHOUT_ROW_SECURITY
+
+
+def test_no_request_reads_a_partition_past_the_policy_of_the_whole(catalog: Database) -> None:
+    assert (
+        catalog.values(
+            """
+        select c.relname
+        from pg_inherits i join pg_class c on c.oid = i.inhrelid
+        where has_any_column_privilege('member', c.oid, 'select')
+           or has_any_column_privilege('anon', c.oid, 'select')
+        """
+        )
+        == []
+    )
+
+
+def test_a_member_sees_only_their_own_feed_entries(database: Database) -> None:
+    reader, other, author = database.users(3)
+    database.follow([reader, other], author)
+    post = database.post(author)
+    with database.as_member(reader) as connection:
+        seen = connection.execute("select user_id, post_id from app.feed_entries").fetchall()
+    assert seen == [(reader, post)]
+
+
+def test_a_member_writes_only_as_themselves_even_below_the_api(database: Database) -> None:
+    """The policies hold by themselves, whatever the views' triggers do."""
+    me, other = database.users(2)
+    post = database.post(other)
+    database.follow(other, me)
+    with database.as_member(me) as connection:
+        with pytest.raises(errors.InsufficientPrivilege):
+            connection.execute(
+                "insert into app.posts (content, author_id) values ('x', %s)", [other]
+            )
+        with pytest.raises(errors.InsufficientPrivilege):
+            connection.execute("insert into app.follows values (%s, %s)", [other, me])
+        with pytest.raises(errors.InsufficientPrivilege):
+            connection.execute("update app.posts set content = 'x' where id = %s", [post])
+        deleted = connection.execute("delete from app.posts where id = %s", [post])
+        assert deleted.rowcount == 0
+        unfollowed = connection.execute(
+            "delete from app.follows where follower_id = %s and followed_id = %s", [other, me]
+        )
+        assert unfollowed.rowcount == 0
+        renamed = connection.execute(
+            "update app.users set description = 'x' where id = %s", [other]
+        )
+        assert renamed.rowcount == 0
+    assert database.feed(other, "mine") == [post]
+    assert database.counts(me) == (1, 0, 0)
+
+
+def test_a_role_setting_bounds_every_request(catalog: Database) -> None:
+    settings = dict(
+        catalog.run(
+            "select rolname, array_to_string(rolconfig, ' ') from pg_roles"
+            " where rolname in ('anon', 'member', 'authenticator', 'worker')"
+        )
+    )
+    for role, config in settings.items():
+        assert "statement_timeout=" in config, role
+        assert "idle_in_transaction_session_timeout=" in config, role
+    assert "lock_timeout=" in settings["anon"] and "lock_timeout=" in settings["member"]

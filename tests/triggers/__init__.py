@@ -1,0 +1,1 @@
+"""What triggers keep right: counters, feeds, the life of an account."""
