@@ -5,7 +5,7 @@
 begin;
 set local role microblog_owner;
 
-create function api.account_delete(password text)
+create function api.account_delete(password text default null)
 returns json
 language plpgsql
 volatile
@@ -14,7 +14,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   if not app.password_matches(app.current_user_id(), account_delete.password) then
-    return app.credentials_refused();
+    return app.password_refused();
   end if;
   perform app.account_close(app.current_user_id());
   perform set_config('response.status', '204', true);
@@ -26,7 +26,7 @@ comment on function api.account_delete(text) is
 $$Delete one's account
 
 The profile, follows and sessions go; posts stay, without an author. A large account is hidden at
-once and removed in the background. 401 if the password is wrong.$$;
+once and removed in the background. 403 if the password is wrong.$$;
 
 grant execute on function api.account_delete(text) to member;
 

@@ -25,6 +25,11 @@ begin
       format('Say which: /%s?%s=eq.<id>.', tg_table_name,
         case tg_table_name when 'follows' then 'followed_id' else 'id' end));
   end if;
+  -- PostgREST's limited writes: "limit" alone would pick rows without saying which.
+  if v_statement like '%pgrst_affected_rows%' then
+    perform app.http_error(400, 'limit_not_supported',
+      'DELETE and PATCH take no limit.', 'Say with a filter which rows are meant.');
+  end if;
   return null;
 end
 $$;

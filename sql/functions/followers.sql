@@ -8,7 +8,7 @@ set local role microblog_owner;
 
 -- In the order of account ids: stable, and the order of the index follows_followed_id_follower_id_idx.
 create function api.followers(
-  user_id bigint,
+  user_id bigint default null,
   cursor text default null,
   "limit" integer default null
 )

@@ -8,7 +8,7 @@ set local role microblog_owner;
 
 -- In the order of account ids: stable, and the order of the index follows_pkey.
 create function api.following(
-  user_id bigint,
+  user_id bigint default null,
   cursor text default null,
   "limit" integer default null
 )

@@ -5,7 +5,7 @@
 begin;
 set local role microblog_owner;
 
-create function api.login(username text, password text)
+create function api.login(username text default null, password text default null)
 returns json
 language plpgsql
 volatile
@@ -15,6 +15,10 @@ as $$
 declare
   v_user_id bigint;
 begin
+  if login.username is null or login.password is null then
+    perform app.http_error(400, 'credentials_required', 'Username and password are both needed.',
+      'Send {"username": "…", "password": "…"}.');
+  end if;
   select u.id
     into v_user_id
     from app.users u

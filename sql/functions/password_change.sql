@@ -5,7 +5,10 @@
 begin;
 set local role microblog_owner;
 
-create function api.password_change(current_password text, new_password text)
+create function api.password_change(
+  current_password text default null,
+  new_password text default null
+)
 returns json
 language plpgsql
 volatile
@@ -15,7 +18,7 @@ as $$
 begin
   perform app.password_require(new_password);
   if not app.password_matches(app.current_user_id(), current_password) then
-    return app.credentials_refused();
+    return app.password_refused();
   end if;
   update app.credentials c
     set password_hash = app.password_hash(new_password), changed_at = now()
@@ -30,7 +33,7 @@ $$;
 comment on function api.password_change(text, text) is
 $$Change one's password
 
-Ends every other session; this one goes on. 401 if the current password is wrong.$$;
+Ends every other session; this one goes on. 403 if the current password is wrong.$$;
 
 grant execute on function api.password_change(text, text) to member;
 

@@ -63,7 +63,7 @@ $$;
 
 comment on function app.password_matches(bigint, text) is 'Whether this is the user''s password; takes as long for a user that does not exist';
 
--- Through response.status, not raised: the transaction commits, so that what a later caller
+-- Both through response.status, not raised: the transaction commits, so that what a later caller
 -- counts about failed logins stays counted.
 create function app.credentials_refused()
 returns json
@@ -72,6 +72,7 @@ volatile
 as $$
 begin
   perform set_config('response.status', '401', true);
+  perform set_config('response.headers', '[{"WWW-Authenticate": "Bearer"}]', true);
   return json_build_object(
     'code', 'invalid_credentials',
     'message', 'Username or password is wrong.',
@@ -82,5 +83,24 @@ end
 $$;
 
 comment on function app.credentials_refused() is 'The one answer to a wrong username and a wrong password: 401';
+
+-- 403: the token is good, so a client must not take this for the end of its session.
+create function app.password_refused()
+returns json
+language plpgsql
+volatile
+as $$
+begin
+  perform set_config('response.status', '403', true);
+  return json_build_object(
+    'code', 'wrong_password',
+    'message', 'The password is wrong; nothing was changed.',
+    'details', null,
+    'hint', 'Send the current password of this account.'
+  );
+end
+$$;
+
+comment on function app.password_refused() is 'The answer to a wrong password of somebody who is logged in: 403';
 
 commit;

@@ -11,7 +11,10 @@ language plpgsql
 stable
 as $$
 begin
-  if not exists (select from app.posts p where p.id = post_require.post_id) then
+  if post_id is null then
+    perform app.http_error(400, 'post_id_required', 'Which post? post_id is missing.',
+      'Add ?post_id=<id of a post>.');
+  elsif not exists (select from app.posts p where p.id = post_require.post_id) then
     perform app.http_error(404, 'post_not_found', format('There is no post %s.', post_id),
       'It may have been deleted.');
   end if;
@@ -24,7 +27,7 @@ comment on function app.post_require(bigint) is 'The id of a post that exists; 4
 grant execute on function app.post_require(bigint) to anon, member;
 
 create function api.replies(
-  post_id bigint,
+  post_id bigint default null,
   cursor text default null,
   "limit" integer default null
 )

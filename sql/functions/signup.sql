@@ -22,7 +22,7 @@ $$;
 
 comment on function app.username_require(text) is 'Refuses a malformed username in words';
 
-create function api.signup(username text, password text)
+create function api.signup(username text default null, password text default null)
 returns json
 language plpgsql
 volatile

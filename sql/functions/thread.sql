@@ -4,7 +4,7 @@
 begin;
 set local role microblog_owner;
 
-create function api.thread(post_id bigint, "limit" integer default null)
+create function api.thread(post_id bigint default null, "limit" integer default null)
 returns json
 language plpgsql
 stable

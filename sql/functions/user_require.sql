@@ -11,7 +11,10 @@ language plpgsql
 stable
 as $$
 begin
-  if not exists (select from app.users u where u.id = user_require.user_id) then
+  if user_id is null then
+    perform app.http_error(400, 'user_id_required', 'Which user? user_id is missing.',
+      'Add ?user_id=<id of a user>.');
+  elsif not exists (select from app.users u where u.id = user_require.user_id) then
     perform app.http_error(404, 'user_not_found', format('There is no user %s.', user_id),
       'Find people with GET /users?username=eq.<name>.');
   end if;

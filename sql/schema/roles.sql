@@ -14,6 +14,9 @@
 
 begin;
 
+-- A grant that is there already is worth a notice to nobody.
+set local client_min_messages = warning;
+
 do $$
 declare
   v_role text;

@@ -1,6 +1,7 @@
 -- Deploy microblog:triggers/api_follows_write to pg
 -- requires: schema/api_follows
 -- requires: functions/filter_require
+-- requires: functions/row_require
 
 begin;
 set local role microblog_owner;
@@ -11,6 +12,7 @@ language plpgsql
 volatile
 as $$
 begin
+  perform app.row_written();
   new.follower_id := app.current_user_id();
   if new.followed_id is null then
     perform app.http_error(400, 'followed_id_required', 'Whom to follow is missing.',
@@ -50,6 +52,13 @@ create trigger t20_insert
 instead of insert on api.follows
 for each row
 execute function app.tg_api_follows__insert();
+
+create trigger t30_insert_row_require
+after insert on api.follows
+for each statement
+execute function app.tg_api__row_require(
+  '400', 'body_empty', 'The body names nobody.', 'Send a JSON object: {"followed_id": <id of a user>}.'
+);
 
 -- Unfollowing needs no trigger of its own: the view is updatable, and the policy follows_delete
 -- narrows the statement to one's own rows, so that it is a look-up by primary key even where the

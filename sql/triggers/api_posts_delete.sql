@@ -1,6 +1,7 @@
 -- Deploy microblog:triggers/api_posts_delete to pg
 -- requires: schema/api_posts
 -- requires: functions/filter_require
+-- requires: functions/row_require
 
 begin;
 set local role microblog_owner;
@@ -16,28 +17,12 @@ begin
       format('Post %s is somebody else''s; nothing was deleted.', old.id));
   end if;
   delete from app.posts p where p.id = old.id;
-  perform set_config('microblog.deleted', 'yes', true);
+  perform app.row_written();
   return old;
 end
 $$;
 
 comment on function app.tg_api_posts__delete() is 'DELETE /posts: one''s own, anybody else''s is 403';
-
-create function app.tg_api_posts__delete_found()
-returns trigger
-language plpgsql
-volatile
-as $$
-begin
-  if current_setting('microblog.deleted', true) is distinct from 'yes' then
-    perform app.http_error(404, 'post_not_found', 'There is no such post; nothing was deleted.',
-      'It may have been deleted already.');
-  end if;
-  return null;
-end
-$$;
-
-comment on function app.tg_api_posts__delete_found() is 'DELETE /posts that met no post: 404';
 
 create trigger t10_filter_require
 before delete on api.posts
@@ -49,9 +34,12 @@ instead of delete on api.posts
 for each row
 execute function app.tg_api_posts__delete();
 
-create trigger t30_delete_found
+create trigger t30_delete_row_require
 after delete on api.posts
 for each statement
-execute function app.tg_api_posts__delete_found();
+execute function app.tg_api__row_require(
+  '404', 'post_not_found', 'There is no such post; nothing was deleted.',
+  'It may have been deleted already.'
+);
 
 commit;

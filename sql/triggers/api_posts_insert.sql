@@ -2,6 +2,7 @@
 -- requires: schema/api_posts
 -- requires: schema/idempotency_keys
 -- requires: triggers/posts_normalize
+-- requires: functions/row_require
 
 begin;
 set local role microblog_owner;
@@ -20,6 +21,7 @@ declare
   v_fingerprint bytea;
   v_known record;
 begin
+  perform app.row_written();
   if v_key is not null then
     if char_length(v_key) not between 1 and 255 then
       perform app.http_error(400, 'idempotency_key_invalid',
@@ -91,5 +93,12 @@ create trigger t20_insert
 instead of insert on api.posts
 for each row
 execute function app.tg_api_posts__insert();
+
+create trigger t30_insert_row_require
+after insert on api.posts
+for each statement
+execute function app.tg_api__row_require(
+  '400', 'body_empty', 'The body holds no post.', 'Send a JSON object: {"content": "…"}.'
+);
 
 commit;

@@ -1,6 +1,7 @@
 -- Deploy microblog:triggers/api_users_update to pg
 -- requires: schema/api_users
 -- requires: functions/filter_require
+-- requires: functions/row_require
 -- requires: functions/signup
 
 begin;
@@ -14,6 +15,7 @@ language plpgsql
 volatile
 as $$
 begin
+  perform app.row_written();
   if old.id is distinct from app.current_user_id() then
     perform app.http_error(403, 'not_yours', 'Only one''s own profile can be changed.',
       format('Yours is /users?id=eq.%s.', app.current_user_id()));
@@ -53,5 +55,13 @@ create trigger t20_update
 instead of update on api.users
 for each row
 execute function app.tg_api_users__update();
+
+create trigger t30_update_row_require
+after update on api.users
+for each statement
+execute function app.tg_api__row_require(
+  '404', 'user_not_found', 'There is no such user; nothing was changed.',
+  'One''s own id is in GET /rpc/me.'
+);
 
 commit;

@@ -2,6 +2,7 @@
 
 begin;
 
+drop function app.password_refused;
 drop function app.credentials_refused;
 drop function app.password_matches;
 drop function app.password_require;

@@ -1,6 +1,7 @@
 -- Revert microblog:schema/roles from pg
 --
--- A role stays where another database of the cluster still uses it.
+-- Roles belong to the cluster. While another database holds objects of microblog_owner, it needs
+-- the others as well, and all stay.
 
 begin;
 
@@ -9,18 +10,14 @@ declare
   v_role text;
 begin
   foreach v_role in array
-    array['authenticator', 'worker', 'monitor', 'anon', 'member', 'microblog_owner']
+    array['microblog_owner', 'authenticator', 'worker', 'monitor', 'anon', 'member']
   loop
-    begin
-      if to_regrole(v_role) is not null then
-        execute format('drop owned by %I', v_role);
-        execute format('drop role %I', v_role);
-      end if;
-    exception
-      when dependent_objects_still_exist or object_in_use then
-        raise notice 'role % stays: another database uses it', v_role;
-    end;
+    execute format('drop owned by %I', v_role);
+    execute format('drop role %I', v_role);
   end loop;
+exception
+  when dependent_objects_still_exist then
+    raise notice 'the roles stay: another database of this cluster uses them';
 end
 $$;
 

@@ -2,10 +2,9 @@
 
 begin;
 
-drop trigger t30_delete_found on api.posts;
+drop trigger t30_delete_row_require on api.posts;
 drop trigger t20_delete on api.posts;
 drop trigger t10_filter_require on api.posts;
-drop function app.tg_api_posts__delete_found;
 drop function app.tg_api_posts__delete;
 
 commit;

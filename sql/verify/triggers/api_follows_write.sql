@@ -8,6 +8,9 @@ from pg_trigger
 where tgrelid = 'api.follows'::regclass and tgname = 't20_insert' and tgenabled <> 'D';
 select 1 / count(*)
 from pg_trigger
+where tgrelid = 'api.follows'::regclass and tgname = 't30_insert_row_require' and tgenabled <> 'D';
+select 1 / count(*)
+from pg_trigger
 where tgrelid = 'app.follows'::regclass and tgname = 't10_filter_require' and tgenabled <> 'D';
 
 rollback;

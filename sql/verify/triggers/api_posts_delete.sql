@@ -3,7 +3,6 @@
 begin;
 
 select 'app.tg_api_posts__delete'::regproc;
-select 'app.tg_api_posts__delete_found'::regproc;
 select 1 / count(*)
 from pg_trigger
 where tgrelid = 'api.posts'::regclass and tgname = 't10_filter_require' and tgenabled <> 'D';
@@ -12,6 +11,6 @@ from pg_trigger
 where tgrelid = 'api.posts'::regclass and tgname = 't20_delete' and tgenabled <> 'D';
 select 1 / count(*)
 from pg_trigger
-where tgrelid = 'api.posts'::regclass and tgname = 't30_delete_found' and tgenabled <> 'D';
+where tgrelid = 'api.posts'::regclass and tgname = 't30_delete_row_require' and tgenabled <> 'D';
 
 rollback;

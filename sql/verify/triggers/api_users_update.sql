@@ -9,5 +9,8 @@ where tgrelid = 'api.users'::regclass and tgname = 't10_filter_require' and tgen
 select 1 / count(*)
 from pg_trigger
 where tgrelid = 'api.users'::regclass and tgname = 't20_update' and tgenabled <> 'D';
+select 1 / count(*)
+from pg_trigger
+where tgrelid = 'api.users'::regclass and tgname = 't30_update_row_require' and tgenabled <> 'D';
 
 rollback;
