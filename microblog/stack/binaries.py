@@ -9,6 +9,7 @@ from pathlib import Path
 from microblog.errors import MissingProgramError
 
 OLDEST_POSTGRES = 15
+OLDEST_POSTGREST = (12, 0, 2)
 SETUP_HINT = "Run: bin/setup"
 # Debian keeps daemons in sbin, which is not on every user's PATH.
 SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
@@ -74,7 +75,7 @@ def postgres_bin(major: int | None = None) -> Path:
 def postgrest(root: Path) -> Path:
     """Find PostgREST: ``MICROBLOG_POSTGREST``, then PATH, then the project's own copy.
 
-    Raises MissingProgramError.
+    One on PATH that is too old is passed over. Raises MissingProgramError.
     """
     named = os.environ.get("MICROBLOG_POSTGREST")
     if named:
@@ -83,11 +84,15 @@ def postgrest(root: Path) -> Path:
         return Path(named)
     on_path = shutil.which("postgrest", path=SEARCH_PATH)
     own = root / "var" / "bin" / "postgrest"
-    if on_path:
+    if on_path and version_of(Path(on_path)) >= OLDEST_POSTGREST:
         return Path(on_path)
     if own.exists():
         return own
-    raise MissingProgramError("PostgREST is not installed", SETUP_HINT)
+    oldest = ".".join(map(str, OLDEST_POSTGREST))
+    raise MissingProgramError(
+        f"{on_path} is older than {oldest}" if on_path else "PostgREST is not installed",
+        SETUP_HINT,
+    )
 
 
 def postgres_share(folder: Path, major: int) -> Path:

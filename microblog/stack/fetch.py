@@ -44,7 +44,6 @@ NPM_PACKAGES = {
         "sha512-YdoDWSnozHr5oQO+oNPeE3U8X+Kzjyh8XUW/j1p9O/Ly53a5Ll3rG93CtCh42It5jf/3470msMPURUQ9BtWbrg==",
     ),
 }
-OLDEST = (12, 0, 2)
 TIMEOUT = 5.0  # seconds for a connection, and between two pieces of a download
 LARGEST = 200 * 2**20  # bytes
 
@@ -58,10 +57,8 @@ def obtain(root: Path = ROOT, say: Say = print) -> Path:
     """
     try:
         found = binaries.postgrest(root)
-        if binaries.version_of(found) >= OLDEST:
-            say(f"PostgREST: {found}, version {_dotted(binaries.version_of(found))}")
-            return found
-        say(f"PostgREST: {found} is older than {_dotted(OLDEST)}, not used")
+        say(f"PostgREST: {found}, version {_dotted(binaries.version_of(found))}")
+        return found
     except MissingProgramError as missing:
         if "MICROBLOG_POSTGREST" in os.environ:
             raise
