@@ -32,7 +32,7 @@ THINGS = (
     "radio",
     "telescope",
     "tomato plant",
-    "accordion",
+    "guitar",
     "map",
     "kettle",
 )
@@ -52,7 +52,7 @@ POSTS = (
     "Finished the book about the {thing}. {n} pages, no regrets.",
     "If you pass {place}, look up: somebody painted a {animal} under the bridge. 🎨",
     "Day {n} of learning the accordion. The neighbours are being very kind.",
-    "Rain until {n} o'clock, they say. I have a {thing} and a plan.",
+    "Rain for {n} more days, they say. I have a {thing} and a plan.",
     "Whoever fixed the bench at {place}: you are a good person.",
     "Ça y est: the {thing} is planted, watered and talked to. 🌱",
     "Closing the shop at five today and off to {place}.",

@@ -1,0 +1,1 @@
+"""The import of follower graphs from files."""
