@@ -1,6 +1,7 @@
 """The ``microblog`` command: names its parts; each lives in a module of ``microblog.commands``."""
 
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -22,6 +23,11 @@ COMMANDS = {
     "demo": "microblog.commands.demo",
     "bench": "microblog.commands.bench",
 }
+# Set for other databases; a stack's own connections say where they go.
+LIBPQ_DEFAULTS = (
+    *("PGSERVICE", "PGSERVICEFILE", "PGHOST", "PGHOSTADDR", "PGPORT"),
+    *("PGUSER", "PGDATABASE", "PGOPTIONS"),
+)
 
 
 class Commands(click.Group):
@@ -47,6 +53,8 @@ def group() -> None:
 
 def main(*arguments: Any) -> None:
     """Run the command line; errors that a person can mend end it with their message and 1."""
+    for name in LIBPQ_DEFAULTS:
+        os.environ.pop(name, None)
     try:
         group(list(arguments) or None)
     except StackError as error:

@@ -24,8 +24,8 @@ def deploy(
     """Create the database where it is missing and deploy all changes, or those up to ``to``.
 
     ``to`` is a change, a tag (``@v1``) or any name sqitch takes. The cluster must run. Each line
-    sqitch prints goes to ``say``. Raises MigrationError; a failed change is rolled back, those
-    before it stay.
+    sqitch prints goes to ``say``. Raises MigrationError where a change fails or does not verify;
+    the database is then as it was before this call.
     """
     dbname = dbname or settings.database
     if not postgres.database_exists(settings, dbname):

@@ -209,7 +209,10 @@ def test_command_line_shows_the_state_and_runs_psql(stack: Stack) -> None:
     for process in pids(stack):
         assert process in shown.stdout
     asked = subprocess.run(
-        [CLI, "psql", *name, "-Atc", "select current_user"], capture_output=True, text=True
+        [CLI, "psql", *name, "-Atc", "select current_user"],
+        env={**os.environ, "PGSERVICE": "elsewhere", "PGUSER": "nobody"},
+        capture_output=True,
+        text=True,
     )
     assert asked.stdout.strip() == "postgres"
     logs = subprocess.run([CLI, "logs", *name, "postgres"], capture_output=True, text=True)
