@@ -10,13 +10,14 @@ FINGERPRINT = """
 with ours as (
   select oid, nspname from pg_namespace where nspname in ('app', 'api', 'dba', 'extensions')
 )
-select 'schema', n.nspname, concat_ws(' | ', n.nspowner::regrole, sorted(n.nspacl),
-  obj_description(n.oid, 'pg_namespace'))
+select 'schema', n.nspname, concat_ws(' | ', n.nspowner::regrole,
+  sorted(coalesce(n.nspacl, acldefault('n', n.nspowner))), obj_description(n.oid, 'pg_namespace'))
 from pg_namespace n
 where n.oid in (select oid from ours) or n.nspname = 'sqitch'
 union all
 select 'relation', c.oid::regclass::text, concat_ws(' | ', c.relkind, c.relowner::regrole,
-  sorted(c.relacl), c.reloptions, c.relrowsecurity, obj_description(c.oid, 'pg_class'),
+  sorted(coalesce(c.relacl, acldefault('r', c.relowner))), c.reloptions, c.relrowsecurity,
+  obj_description(c.oid, 'pg_class'),
   case c.relkind when 'v' then pg_get_viewdef(c.oid) when 'i' then pg_get_indexdef(c.oid) end)
 from pg_class c
 where c.relnamespace in (select oid from ours) or c.relnamespace::regnamespace::text = 'sqitch'
