@@ -148,3 +148,9 @@ def test_health_shows_the_worker_and_the_queue(own_api: Served) -> None:
         assert (health["status"], health["queue"]["dead"]) == ("degraded", 1)
         worker.execute("select app.worker_bye('one')")
     assert own_api.get("/health").json()["worker"]["alive"] == 0
+
+
+def test_the_document_says_how_tokens_are_sent(documents: dict[str, dict[str, Any]]) -> None:
+    (scheme,) = documents["anon"]["securityDefinitions"].values()
+    assert (scheme["type"], scheme["in"], scheme["name"]) == ("apiKey", "header", "Authorization")
+    assert documents["anon"]["security"]
