@@ -62,6 +62,14 @@ as $$
 declare
   v_session app.sessions;
 begin
+  -- Waits for an account_close of this user under way: a deleted account gets no session.
+  perform from app.users u
+    where u.id = session_start.user_id and u.deleted_at is null
+    for key share;
+  if not found then
+    return null;
+  end if;
+
   insert into app.sessions (user_id, expires_at)
     values (
       session_start.user_id,
@@ -93,6 +101,7 @@ begin
 end
 $$;
 
-comment on function app.session_start(bigint) is 'Starts a session: {token, token_type, expires_at, user}';
+comment on function app.session_start(bigint) is
+  'Starts a session: {token, token_type, expires_at, user}; null where the account was deleted meanwhile';
 
 commit;

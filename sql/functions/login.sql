@@ -26,7 +26,7 @@ begin
   if not app.password_matches(v_user_id, login.password) then
     return app.credentials_refused();
   end if;
-  return app.session_start(v_user_id);
+  return coalesce(app.session_start(v_user_id), app.credentials_refused());
 end
 $$;
 
