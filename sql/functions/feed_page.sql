@@ -15,7 +15,8 @@ set local role microblog_owner;
 -- scan in the page's own order. Posts are joined inside each source: an entry whose post is gone,
 -- and a post whose author is gone (row security hides the account), must not count towards the
 -- page. The constant limit 101, the largest page and one more, tells the planner that a source is
--- read in order and for a few rows only. Where these end before the page is full, below the horizon, the newest post of each of
+-- read in order and for a few rows only; of what was pushed the horizon is checked outside, because
+-- a range with two ends would make it expect next to nothing, read it whole and sort. Where these end before the page is full, below the horizon, the newest post of each of
 -- one's authors decides which of them can be on this page at all; only those are read further.
 -- "limit 0" keeps that part from being executed where the page is full.
 create function app.feed_page(cursor text, "limit" integer, with_own boolean)
@@ -38,11 +39,11 @@ begin atomic
       join app.post_cards c on c.id = e.post_id
       where e.user_id = app.current_user_id()
         and e.post_id < app.page_top(cursor)
-        and e.post_id >= (select h.id from horizon h)
         and c.visible_author_id is not null
       order by e.post_id desc
       limit 101
     ) p
+    where p.id >= (select h.id from horizon h)
     order by p.id desc
     limit app.page_limit("limit") + 1
   ),
