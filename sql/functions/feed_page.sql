@@ -4,6 +4,7 @@
 -- requires: schema/feed_entries
 -- requires: schema/feed_states
 -- requires: schema/follows
+-- requires: functions/feed_below
 
 begin;
 set local role microblog_owner;
@@ -11,14 +12,13 @@ set local role microblog_owner;
 -- The hot path. Invoker rights, no SET, language SQL: so the planner inlines it into the statement
 -- that PostgREST prepares once per connection.
 --
--- From the top: what was pushed, what large authors posted, what one posted oneself; each an index
+-- From the top: what was pushed, what one posted oneself, what large authors posted; each an index
 -- scan in the page's own order. Posts are joined inside each source: an entry whose post is gone,
 -- and a post whose author is gone (row security hides the account), must not count towards the
 -- page. The constant limit 101, the largest page and one more, tells the planner that a source is
 -- read in order and for a few rows only; of what was pushed the horizon is checked outside, because
--- a range with two ends would make it expect next to nothing, read it whole and sort. Where these end before the page is full, below the horizon, the newest post of each of
--- one's authors decides which of them can be on this page at all; only those are read further.
--- "limit 0" keeps that part from being executed where the page is full.
+-- a range with two ends would make it expect next to nothing, read it whole and sort. Only where
+-- all this ends before the page is full, app.feed_below is asked for the rest.
 create function app.feed_page(cursor text, "limit" integer, with_own boolean)
 returns setof app.page_post
 language sql
@@ -94,53 +94,17 @@ begin atomic
     limit app.page_limit("limit") + 1
   ),
   lacking as materialized (
-    select greatest(0, app.page_limit("limit") + 1 - count(*)) as rows from upper
-  ),
-  heads as materialized (
-    select a.author_id
-    from (
-      select f.followed_id as author_id
-      from app.follows f
-      where f.follower_id = app.current_user_id()
-      union all
-      select app.current_user_id() where with_own
-    ) a
-    join app.users u on u.id = a.author_id
-    cross join lateral (
-      select p.id
-      from app.posts p
-      where p.author_id = a.author_id
-        and not p.is_reply
-        and p.id < least(app.page_top(cursor), (select h.id from horizon h))
-      order by p.id desc
-      limit 1
-    ) head
-    order by head.id desc
-    limit (select l.rows from lacking l)
-  ),
-  below as materialized (
-    select c.id, c.content, c.created_at, c.parent_id, c.replies_count, c.author
-    from (
-      select p.id
-      from heads h
-      cross join lateral (
-        select p.id
-        from app.posts p
-        where p.author_id = h.author_id
-          and not p.is_reply
-          and p.id < least(app.page_top(cursor), (select h.id from horizon h))
-        order by p.id desc
-        limit 101
-      ) p
-      order by p.id desc
-      limit (select l.rows from lacking l)
-    ) p
-    join app.post_cards c on c.id = p.id
+    select app.page_limit("limit") + 1 - count(*) as rows from upper
   ),
   page as materialized (
     select u.id, u.content, u.created_at, u.parent_id, u.replies_count, u.author from upper u
     union all
-    select b.id, b.content, b.created_at, b.parent_id, b.replies_count, b.author from below b
+    select b.id, b.content, b.created_at, b.parent_id, b.replies_count, b.author
+    from lacking l
+    cross join lateral app.feed_below(
+      least(app.page_top(cursor), (select h.id from horizon h)), l.rows, with_own
+    ) b
+    where l.rows > 0
   )
   select p.id, p.content, p.created_at, p.parent_id, p.replies_count, p.author
   from page p
