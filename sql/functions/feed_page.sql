@@ -109,7 +109,8 @@ begin atomic
   select p.id, p.content, p.created_at, p.parent_id, p.replies_count, p.author
   from page p
   where (
-    select app.page_more(array_agg(n.id order by n.id desc), app.page_limit("limit")) from page n
+    select app.page_more(array_agg(n.id order by n.id desc), cursor, app.page_limit("limit"))
+    from page n
   )
   order by p.id desc
   limit app.page_limit("limit");

@@ -21,7 +21,7 @@ begin atomic
     select u.id, u.username, u.description
     from app.follows f
     join app.users u on u.id = f.follower_id
-    where f.followed_id = app.user_require(followers.user_id)
+    where f.followed_id = followers.user_id
       and f.follower_id > app.page_cursor(cursor, 0)
     order by f.follower_id
     limit app.page_limit("limit") + 1
@@ -31,8 +31,9 @@ begin atomic
   where (
     select app.page_more(
       array_agg(n.id order by n.id),
+      cursor,
       app.page_limit("limit"),
-      'user_id=' || followers.user_id || '&'
+      'user_id=' || app.user_require(followers.user_id) || '&'
     )
     from page n
   )

@@ -21,7 +21,7 @@ begin atomic
     select u.id, u.username, u.description
     from app.follows f
     join app.users u on u.id = f.followed_id
-    where f.follower_id = app.user_require(following.user_id)
+    where f.follower_id = following.user_id
       and f.followed_id > app.page_cursor(cursor, 0)
     order by f.followed_id
     limit app.page_limit("limit") + 1
@@ -31,8 +31,9 @@ begin atomic
   where (
     select app.page_more(
       array_agg(n.id order by n.id),
+      cursor,
       app.page_limit("limit"),
-      'user_id=' || following.user_id || '&'
+      'user_id=' || app.user_require(following.user_id) || '&'
     )
     from page n
   )

@@ -69,9 +69,12 @@ $$;
 
 comment on function app.page_top(text) is 'app.page_cursor for pages that run from the newest post down';
 
--- Adds to the headers set before, because a later setting replaces an earlier one.
+-- Adds to the headers set before, because a later setting replaces an earlier one. Every page comes
+-- by here exactly once, also one whose plan met no row and so never looked at its conditions:
+-- what must be refused on an empty page too is checked in the arguments of this call.
 create function app.page_more(
   ids bigint[],
+  cursor text,
   "limit" integer,
   arguments text default '',
   path text default current_setting('request.path', true)
@@ -83,6 +86,7 @@ as $$
 declare
   v_set constant text := nullif(current_setting('response.headers', true), '');
 begin
+  perform app.page_cursor(cursor, 0);
   if cardinality(ids) > "limit" then
     perform set_config(
       'response.headers',
@@ -97,12 +101,12 @@ begin
 end
 $$;
 
-comment on function app.page_more(bigint[], integer, text, text) is
-  'Given the ids of a page and the one beyond it, if there is one: says that more follows, in the headers X-Next-Cursor and Link (RFC 8288). Arguments: what the next request repeats, as "name=value&". Always true';
+comment on function app.page_more(bigint[], text, integer, text, text) is
+  'Given the ids of a page and the one beyond it, if there is one: checks the cursor and says that more follows, in the headers X-Next-Cursor and Link (RFC 8288). Arguments: what the next request repeats, as "name=value&". Always true';
 
 grant execute on function app.page_limit(integer) to anon, member;
 grant execute on function app.page_cursor(text, bigint) to anon, member;
 grant execute on function app.page_top(text) to anon, member;
-grant execute on function app.page_more(bigint[], integer, text, text) to anon, member;
+grant execute on function app.page_more(bigint[], text, integer, text, text) to anon, member;
 
 commit;

@@ -39,7 +39,7 @@ begin atomic
   with page as materialized (
     select c.id, c.content, c.created_at, c.parent_id, c.replies_count, c.author
     from app.post_cards c
-    where c.parent_id = app.post_require(replies.post_id) and c.id > app.page_cursor(cursor, 0)
+    where c.parent_id = replies.post_id and c.id > app.page_cursor(cursor, 0)
     order by c.id
     limit app.page_limit("limit") + 1
   )
@@ -48,8 +48,9 @@ begin atomic
   where (
     select app.page_more(
       array_agg(n.id order by n.id),
+      cursor,
       app.page_limit("limit"),
-      'post_id=' || replies.post_id || '&'
+      'post_id=' || app.post_require(replies.post_id) || '&'
     )
     from page n
   )

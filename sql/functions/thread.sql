@@ -56,7 +56,9 @@ begin
     into v_reply_ids, v_replies
     from page p;
 
-  perform app.page_more(v_reply_ids, v_limit, 'post_id=' || thread.post_id || '&', '/rpc/replies');
+  perform app.page_more(
+    v_reply_ids, null, v_limit, 'post_id=' || thread.post_id || '&', '/rpc/replies'
+  );
   return json_build_object('ancestors', v_ancestors, 'post', v_post, 'replies', v_replies);
 end
 $$;

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,33 +17,12 @@ import pytest
 from microblog.settings import ROOT, Settings
 from microblog.stack import Stack, proxy, rest
 from microblog.stack.ports import free_ports
-from microblog.stack.process import Process, alive
+from microblog.stack.process import Process
+from tests.stack.stacks import new_stack
+
+__all__ = ["new_stack"]
 
 PARTS = ("api", "pgbouncer", "postgres", "sql", "microblog", "sqitch.conf", "sqitch.plan")
-
-
-def _remove_abandoned() -> None:
-    """Stop and remove test stacks whose test run was killed."""
-    for folder in (ROOT / "var").glob("t[0-9]*-*"):
-        pid = int(folder.name[1:].partition("-")[0])
-        if not alive(pid):
-            Stack(Settings.load(folder.name)).down(wipe=True)
-
-
-@pytest.fixture(scope="session")
-def new_stack() -> Iterator[Callable[..., Stack]]:
-    """Start stacks of one's own: ``new_stack(name, **settings)``; removed at the end."""
-    _remove_abandoned()
-    with ExitStack() as cleanup:
-
-        def start(name: str, **overrides: Any) -> Stack:
-            small = {"fsync": False, "memory_mb": 256, **overrides}
-            stack = Stack(Settings.create(f"t{os.getpid()}-{name}", **small))
-            cleanup.callback(stack.down, wipe=True)
-            stack.up()
-            return stack
-
-        yield start
 
 
 @pytest.fixture(scope="session")
@@ -99,14 +79,24 @@ class Echo(BaseHTTPRequestHandler):
         """Print nothing."""
 
 
+class EchoServer(ThreadingHTTPServer):
+    """Takes it lightly when a health check hangs up early."""
+
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """Print nothing where the other side broke off."""
+        if not isinstance(sys.exception(), ConnectionError):
+            raise
+
+
 @pytest.fixture(scope="session")
 def echo() -> Iterator[tuple[int, int]]:
     """Run two echo servers and return their ports; both also answer /ready."""
     with ExitStack() as cleanup:
         ports = []
         for _ in range(2):
-            server = cleanup.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), Echo))
-            server.daemon_threads = True
+            server = cleanup.enter_context(EchoServer(("127.0.0.1", 0), Echo))
             threading.Thread(target=server.serve_forever, daemon=True).start()
             cleanup.callback(server.shutdown)
             ports.append(server.server_address[1])

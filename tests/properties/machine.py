@@ -1,0 +1,362 @@
+"""Several people at once over HTTP, in any order, beside the model."""
+
+from collections.abc import Iterator
+from itertools import count, cycle
+from typing import Any
+
+import httpx
+from hypothesis import event
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+)
+
+from tests.properties.model import FEEDS, WHITE_SPACE, Model
+from tests.support.client import Member, expect, refused
+from tests.support.paging import ids, walk
+from tests.support.servers import Served
+
+MOST_PEOPLE = 7
+CONTENT = st.text(alphabet="aZ7é😀\u0301<'\\" + WHITE_SPACE, min_size=0, max_size=6)
+# So small that a handful of people crosses every tier: sync and by job, one chunk and several.
+LIMITS = st.fixed_dictionaries(
+    {
+        "fan_out_sync_limit": st.integers(0, 3),
+        "fan_out_chunk_size": st.integers(1, 3),
+        "backfill_sync_limit": st.integers(0, 3),
+        "backfill_chunk_size": st.integers(1, 3),
+        "account_purge_sync_limit": st.integers(0, 8),
+    }
+)
+PAGE_SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=3)
+RETURN_ROW = {"Prefer": "return=representation"}
+
+
+def no_server_error(answer: httpx.Response) -> None:
+    """Fail on any 5xx, whatever the call was."""
+    if answer.status_code >= 500:
+        answer.read()
+        raise AssertionError(f"{answer.request.url}: {answer.status_code} {answer.text}")
+
+
+class Microblog(RuleBasedStateMachine):
+    """Each rule sends real requests, changes the model alike, and compares what came back."""
+
+    people: Bundle[Member] = Bundle("people")
+    ghosts: Bundle[Member] = Bundle("ghosts")
+    posts: Bundle[int] = Bundle("posts")
+
+    def __init__(self, api: Served) -> None:
+        super().__init__()
+        self.api = api
+        self.model = Model()
+        self.members: dict[int, Member] = {}
+        self.names = count(1)
+        self.turn = 0
+        self.purging = False
+        forget_everything(api)
+
+    # -- accounts --------------------------------------------------------------------------------
+
+    def signed_up(self) -> Member:
+        member = self.api.signup(f"Person_{next(self.names)}")
+        self.members[member.id] = member
+        self.model.join(member.id, member.username)
+        return member
+
+    @initialize(target=people, limits=LIMITS, number=st.integers(2, 4))
+    def begin(self, limits: dict[str, int], number: int) -> Any:
+        self.api.database.set(**limits)
+        return multiple(*(self.signed_up() for _ in range(number)))
+
+    @precondition(lambda self: len(self.model.people) < MOST_PEOPLE)
+    @rule(target=people)
+    def sign_up(self) -> Member:
+        return self.signed_up()
+
+    @rule(person=people, description=st.text(alphabet="aé😀", max_size=3))
+    def change_profile(self, person: Member, description: str) -> None:
+        name = f"Renamed_{next(self.names)}"
+        body = {"username": name, "description": description}
+        expect(204, person.patch(f"/users?id=eq.{person.id}", json=body))
+        self.model.people[person.id].username = name
+        self.model.people[person.id].description = description
+        person.username = name
+
+    @rule(person=people)
+    def log_out_everywhere_and_in_again(self, person: Member) -> None:
+        expect(204, person.post("/rpc/logout", json={"all": True}))
+        refused(401, "session_ended", person.get("/rpc/me"))
+        person.token = expect(200, self.api.login(person.username.upper())).json()["token"]
+
+    @rule(target=ghosts, person=consumes(people))
+    def delete_account(self, person: Member) -> Member:
+        expect(204, person.post("/rpc/account_delete", json={"password": person.password}))
+        self.model.leave(person.id)
+        del self.members[person.id]
+        self.purging = True
+        refused(401, "session_ended", person.get("/rpc/feed_timeline"))
+        refused(401, "invalid_credentials", self.api.login(person.username))
+        assert expect(200, self.api.get(f"/users?id=eq.{person.id}")).json() == []
+        for other in self.members.values():
+            self.check_nothing_foreign(other)
+        self.check_public()
+        return person
+
+    @rule(ghost=ghosts, person=people)
+    def follow_somebody_who_left(self, ghost: Member, person: Member) -> None:
+        refused(404, "user_not_found", person.post("/follows", json={"followed_id": ghost.id}))
+        refused(404, "user_not_found", person.page("followers", user_id=ghost.id))
+
+    # -- posts -----------------------------------------------------------------------------------
+
+    @rule(target=posts, person=people, content=CONTENT, times=st.integers(1, 2))
+    def write(self, person: Member, content: str, times: int) -> Any:
+        """Post, perhaps once more with the same Idempotency-Key, which must change nothing."""
+        headers = RETURN_ROW | {"Idempotency-Key": f"key {next(self.names)}"}
+        trimmed = content.strip(WHITE_SPACE)
+        rows = []
+        for _ in range(times):
+            answer = person.post("/posts", json={"content": content}, headers=headers)
+            if not trimmed:
+                refused(400, "content_empty", answer)
+                return multiple()
+            rows += expect(201, answer).json()
+        assert len({row["id"] for row in rows}) == 1
+        assert rows[0]["content"] == trimmed
+        assert rows[0]["author_id"] == person.id
+        self.model.write(rows[0]["id"], person.id, trimmed, None)
+        for feed in ("feed_timeline", "feed_mine"):
+            assert rows[0]["id"] in ids(expect(200, person.page(feed, limit=100)).json())
+        return rows[0]["id"]
+
+    @rule(target=posts, person=people, parent=posts)
+    def reply(self, person: Member, parent: int) -> Any:
+        body = {"content": f"to {parent}", "parent_id": parent}
+        answer = person.post("/posts", json=body, headers=RETURN_ROW)
+        if parent not in self.model.posts:
+            refused(404, "post_not_found", answer)
+            return multiple()
+        (row,) = expect(201, answer).json()
+        self.model.write(row["id"], person.id, body["content"], parent)
+        return row["id"]
+
+    @rule(
+        target=posts,
+        person=people,
+        parents=st.lists(st.one_of(st.none(), posts), min_size=1, max_size=6),
+    )
+    def write_several_in_one_request(self, person: Member, parents: list[int | None]) -> Any:
+        body = [{"content": f"bulk {n}", "parent_id": p} for n, p in enumerate(parents)]
+        answer = person.post("/posts", json=body, headers=RETURN_ROW)
+        if any(p is not None and p not in self.model.posts for p in parents):
+            refused(404, "post_not_found", answer)
+            return multiple()
+        rows = expect(201, answer).json()
+        assert [(r["content"], r["parent_id"]) for r in rows] == [
+            (b["content"], b["parent_id"]) for b in body
+        ]
+        for row in rows:
+            self.model.write(row["id"], person.id, row["content"], row["parent_id"])
+        return multiple(*(row["id"] for row in rows))
+
+    @rule(post=posts, person=people)
+    def delete_a_post(self, post: int, person: Member) -> None:
+        """Mostly somebody else tries; the author does whenever there is one."""
+        known = self.model.posts.get(post)
+        if known is None:
+            refused(404, "post_not_found", person.delete(f"/posts?id=eq.{post}"))
+            return
+        if known.author != person.id:
+            refused(403, "not_yours", person.delete(f"/posts?id=eq.{post}"))
+        if known.author in self.members:
+            self.members[known.author].erase(post)
+            self.model.erase(post)
+            for member in self.members.values():
+                self.check_nothing_foreign(member)
+            self.check_public()
+
+    @rule(person=people, kept=st.integers(0, 3))
+    def delete_all_but_the_newest_posts(self, person: Member, kept: int) -> None:
+        doomed = self.model.feed("feed_mine", person.id)[kept:]
+        answer = person.delete(f"/posts?id=in.({','.join(map(str, doomed))})")
+        if not doomed:
+            refused(404, "post_not_found", answer)
+            return
+        expect(204, answer)
+        for post in doomed:
+            self.model.erase(post)
+        self.check_public()
+
+    # -- follows ---------------------------------------------------------------------------------
+
+    @rule(person=people, other=people)
+    def follow(self, person: Member, other: Member) -> None:
+        answer = person.post("/follows", json={"followed_id": other.id})
+        if person.id == other.id:
+            refused(400, "self_follow", answer)
+            return
+        expect(201, answer)
+        self.model.people[person.id].following.add(other.id)
+
+    @rule(person=people, other=people)
+    def unfollow(self, person: Member, other: Member) -> None:
+        person.unfollow(other)
+        self.model.people[person.id].following.discard(other.id)
+        self.check_nothing_foreign(person)
+
+    @rule(person=people, other=people)
+    def follow_unfollow_follow(self, person: Member, other: Member) -> None:
+        if person.id != other.id:
+            self.follow(person, other)
+            self.unfollow(person, other)
+            self.follow(person, other)
+
+    @rule(person=people, others=st.lists(people, min_size=1, max_size=5))
+    def follow_several_in_one_request(self, person: Member, others: list[Member]) -> None:
+        """The same one twice included."""
+        wanted = [other.id for other in others if other.id != person.id]
+        answer = person.post("/follows", json=[{"followed_id": i} for i in wanted])
+        if not wanted:
+            refused(400, "body_empty", answer)
+            return
+        expect(201, answer)
+        self.model.people[person.id].following.update(wanted)
+
+    @rule(person=people, others=st.lists(people, min_size=1, max_size=5))
+    def unfollow_several_in_one_request(self, person: Member, others: list[Member]) -> None:
+        listed = ",".join(str(other.id) for other in others)
+        expect(204, person.delete(f"/follows?followed_id=in.({listed})"))
+        self.model.people[person.id].following.difference_update(o.id for o in others)
+        self.check_nothing_foreign(person)
+
+    # -- the operator ----------------------------------------------------------------------------
+
+    @rule(limits=LIMITS)
+    def change_limits(self, limits: dict[str, int]) -> None:
+        self.api.database.set(**limits)
+
+    @rule(chunks=st.integers(1, 4))
+    def work_a_little(self, chunks: int) -> None:
+        for _ in range(chunks):
+            self.api.database.work()
+
+    @rule(sizes=PAGE_SIZES)
+    def drain(self, sizes: list[int]) -> None:
+        """Empty the queue; from then on every page is exactly what the definition says."""
+        for kind in self.api.drain():
+            event(f"a chunk of {kind}")
+        self.api.database.assert_sound()
+        self.purging = False
+        pages = cycle(sizes)
+        self.check_posts(walk(self.api, "feed_public", None, pages), "feed_public", None)
+        for member in self.members.values():
+            for feed in FEEDS:
+                rows = walk(self.api, feed, member.token, pages)
+                self.check_posts(rows, feed, member.id)
+            self.check_people(member, pages)
+            self.check_profile(member)
+
+    def teardown(self) -> None:
+        """End every run with the full comparison."""
+        if self.members:
+            self.drain([7])
+
+    # -- reading, whatever waits in the queue ----------------------------------------------------
+
+    @rule(post=posts, sizes=PAGE_SIZES)
+    def read_a_thread(self, post: int, sizes: list[int]) -> None:
+        answer = self.api.get(f"/rpc/thread?post_id={post}&limit=100")
+        if post not in self.model.posts:
+            refused(404, "post_not_found", answer)
+            refused(404, "post_not_found", self.api.page("/rpc/replies", post_id=post))
+            return
+        thread = expect(200, answer).json()
+        assert bare(thread["post"]) == self.model.card(post)
+        assert ids(thread["ancestors"]) == self.model.ancestors(post)
+        assert ids(thread["replies"]) == self.model.replies(post)
+        rows = walk(self.api, "replies", None, cycle(sizes), post_id=post)
+        assert [bare(row) for row in rows] == [self.model.card(i) for i in self.model.replies(post)]
+
+    @rule(post=posts, person=people)
+    def page_from_a_cursor(self, post: int, person: Member) -> None:
+        """Any post serves, also one that is deleted, is a reply, or is not in the feed."""
+        answer = expect(200, person.page("feed_mine", cursor=str(post), limit=100))
+        assert ids(answer.json()) == [
+            i for i in self.model.feed("feed_mine", person.id) if i < post
+        ]
+
+    @invariant()
+    def look_around(self) -> None:
+        """After every step, one member in turn."""
+        if not self.members:
+            return
+        self.turn += 1
+        members = list(self.members.values())
+        member = members[self.turn % len(members)]
+        self.check_nothing_foreign(member)
+        self.check_posts(walk(self.api, "feed_mine", member.token, 100), "feed_mine", member.id)
+        self.check_people(member, cycle([100]))
+        if not self.purging:
+            self.check_profile(member)
+
+    # -- comparing -------------------------------------------------------------------------------
+
+    def check_nothing_foreign(self, member: Member) -> None:
+        """A timeline may lack what is still queued, but never shows what does not belong, and
+        never lacks one's own.
+        """
+        for feed, own in (("feed_timeline", True), ("feed_following", False)):
+            shown = walk(self.api, feed, member.token, 100)
+            allowed = self.model.feed(feed, member.id)
+            assert ids(shown) == sorted(set(ids(shown)), reverse=True)
+            assert set(ids(shown)) <= set(allowed), f"{feed} of {member.username}"
+            assert [bare(row) for row in shown] == [self.model.card(i) for i in ids(shown)]
+            if own:
+                mine = {i for i in allowed if self.model.posts[i].author == member.id}
+                assert mine <= set(ids(shown)), f"own posts of {member.username}"
+
+    def check_public(self) -> None:
+        self.check_posts(walk(self.api, "feed_public", None, 100), "feed_public", None)
+
+    def check_posts(self, rows: list[dict[str, Any]], feed: str, user_id: int | None) -> None:
+        expected = self.model.feed(feed, user_id)
+        assert ids(rows) == expected, f"{feed} of {user_id}"
+        assert [bare(row) for row in rows] == [self.model.card(i) for i in expected]
+
+    def check_people(self, member: Member, pages: Iterator[int]) -> None:
+        for name, expected in (
+            ("followers", self.model.followers(member.id)),
+            ("following", self.model.following(member.id)),
+        ):
+            rows = walk(self.api, name, None, pages, user_id=member.id)
+            assert ids(rows) == expected, f"{name} of {member.username}"
+            for row in rows:
+                assert row["username"] == self.model.people[row["id"]].username
+
+    def check_profile(self, member: Member) -> None:
+        expected = self.model.profile(member.id)
+        assert bare(member.profile()) == expected
+        assert bare(expect(200, member.get("/rpc/me")).json()) == expected
+
+
+def bare(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row without its time, which the model does not know."""
+    return {name: value for name, value in row.items() if name != "created_at"}
+
+
+def forget_everything(api: Served) -> None:
+    """Empty every table that requests and jobs fill; settings, schedules and the key stay."""
+    tables = api.database.value(
+        "select string_agg(format('app.%I', tablename), ', ') from pg_tables"
+        " where schemaname = 'app'"
+        " and tablename not in ('settings', 'job_schedules', 'secrets')"
+    )
+    api.database.run(f"truncate {tables} restart identity")
