@@ -5,7 +5,7 @@ PYTEST_ARGS ?=
 UP_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test bench lint lock
+.PHONY: help setup demo up down test bench lint freeze lock
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,13 @@ bench: setup ## Measure on this machine, with floors beside each figure
 lint: setup ## Check the style of the Python files
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
+
+freeze: ## After `sqitch tag`: record what the tagged scripts are, for the test that guards them
+	@cd sql && awk '/^@/ { n = NR } { line[NR] = $$1 } \
+	  END { for (i = 1; i < n; i++) if (line[i] ~ /^[a-z]/) print line[i] }' ../sqitch.plan \
+	  | while read -r change; do \
+	      sha256sum "$$change.sql" "revert/$$change.sql" "verify/$$change.sql"; done \
+	  >../tests/schema/frozen.sha256
 
 lock: setup ## Choose the newest Python packages anew and lock them with hashes
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check uv

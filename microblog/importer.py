@@ -7,6 +7,7 @@ j"; empty lines and lines that start with ``#`` are left out. Both are UTF-8.
 
 import csv
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -208,13 +209,11 @@ def import_graph(
     """Load a graph into the stack's database, or ``dbname``, with progress on ``console``.
 
     Raises MalformedFileError for the first line that cannot be imported, with nothing loaded, and
-    StackError where the database does not answer.
+    StackError where the database does not answer or has no schema.
     """
     console = console or Console(highlight=False, soft_wrap=True)
-    if not postgres.ready(settings):
-        raise StackError("PostgreSQL does not run", "Start the stack: microblog up")
     with (
-        postgres.connect(settings, dbname) as connection,
+        owner_connection(settings, dbname) as connection,
         Progress(
             TextColumn("{task.description:20}"),
             BarColumn(),
@@ -223,7 +222,6 @@ def import_graph(
             console=console,
         ) as progress,
     ):
-        connection.execute("set role microblog_owner")
         count_members, count_edges = stage(
             connection,
             read_members(members, _ticker(progress, "copy members", members)),
@@ -236,6 +234,31 @@ def import_graph(
     imported = Imported(count_members, count_edges, users_made, follows_made)
     console.print(_summary(imported), markup=False)
     return imported
+
+
+@contextmanager
+def owner_connection(
+    settings: Settings, dbname: str | None = None
+) -> Iterator[psycopg.Connection[Any]]:
+    """Connect with the owner's role; StackError where there is no server or no schema."""
+    if not postgres.ready(settings):
+        raise StackError("PostgreSQL does not run", "Start the stack: microblog up")
+    try:
+        connection = postgres.connect(settings, dbname)
+    except psycopg.OperationalError as error:
+        raise StackError(f"no connection: {error}", "Start the stack: microblog up") from error
+    with connection:
+        found = connection.execute(
+            "select to_regrole('microblog_owner') is not null"
+            " and to_regproc('app.import_graph') is not null"
+        ).fetchone()
+        if found != (True,):
+            raise StackError(
+                f"database {connection.info.dbname} lacks the schema, or a part of it",
+                "Deploy it: microblog migrate",
+            )
+        connection.execute("set role microblog_owner")
+        yield connection
 
 
 def check(connection: psycopg.Connection[Any], members: Path, edges: Path) -> None:
@@ -290,6 +313,7 @@ class _Lines(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         """Return the column's text for one bar."""
-        lines, seconds = task.fields["lines"], task.elapsed or 0
+        lines = task.fields["lines"]
+        seconds = task.finished_time if task.finished else task.elapsed
         rate = f", {lines / seconds:,.0f}/s" if seconds else ""
         return Text(f"{lines:,} lines{rate}")

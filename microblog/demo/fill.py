@@ -7,10 +7,8 @@ from typing import Any
 import psycopg
 
 from microblog.demo.town import Post, Town, town
-from microblog.errors import StackError
-from microblog.importer import load, stage
+from microblog.importer import load, owner_connection, stage
 from microblog.settings import Settings
-from microblog.stack import postgres
 
 
 @dataclass(frozen=True)
@@ -27,15 +25,12 @@ def fill(settings: Settings, dbname: str | None = None) -> Filled | None:
     """Load the data set where there is neither a user nor a post; else do nothing, return None.
 
     One transaction, through COPY and the triggers of every other write. The people in it have no
-    password: nobody can log in as them. Raises StackError where the database does not answer.
+    password: nobody can log in as them. Raises StackError where there is no server or no schema.
     """
-    if not postgres.ready(settings):
-        raise StackError("PostgreSQL does not run", "Start the stack: microblog up")
-    with postgres.connect(settings, dbname) as connection:
+    with owner_connection(settings, dbname) as connection:
         if not _empty(connection):
             return None
         with connection.transaction():
-            connection.execute("set local role microblog_owner")
             # Two demonstrations at once: the second waits here and finds it filled.
             connection.execute("lock table app.users in share row exclusive mode")
             return _fill(connection, town()) if _empty(connection) else None

@@ -49,6 +49,10 @@ alter role member set idle_in_transaction_session_timeout = '10s';
 alter role authenticator set statement_timeout = '5s';
 alter role authenticator set idle_in_transaction_session_timeout = '10s';
 
+-- A refused request is an error to PostgreSQL. One line of the log each will do; the statement
+-- would let anybody fill the disk.
+alter role authenticator set log_min_error_statement = 'panic';
+
 -- A chunk of a job is bounded; a worker that stops in the middle of one (SIGSTOP, a lost
 -- network) must give its job back.
 alter role worker set statement_timeout = '60s';

@@ -7,9 +7,12 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
+from microblog.errors import StackError
 from microblog.importer import Imported, MalformedFileError, import_graph
-from microblog.settings import ROOT
+from microblog.settings import ROOT, Settings
+from microblog.stack.ports import free_ports
 from tests.importer.conftest import Graph
+from tests.support.cluster import Cluster
 from tests.support.database import Database
 
 Run = Callable[[Graph], tuple[Imported, str]]
@@ -178,6 +181,24 @@ def test_a_connection_that_refused_files_leaves_no_staging_behind(
         "select not exists (select from pg_class where relname in"
         " ('import_members', 'import_edges'))"
     )
+
+
+def test_a_database_without_the_schema_is_said(cluster: Cluster, graph: Write) -> None:
+    files = graph(MEMBERS, EDGES)
+
+    with cluster.empty() as empty, pytest.raises(StackError) as refusal:
+        import_graph(empty.settings, files.members, files.edges, empty.name, Console())
+
+    assert refusal.value.message == f"database {empty.name} lacks the schema, or a part of it"
+    assert refusal.value.hint == "Deploy it: microblog migrate"
+
+
+def test_a_server_that_does_not_run_is_said(graph: Write) -> None:
+    files = graph(MEMBERS, EDGES)
+    (port,) = free_ports(1)
+
+    with pytest.raises(StackError, match="PostgreSQL does not run"):
+        import_graph(Settings(pg_port=port), files.members, files.edges, console=Console())
 
 
 def test_the_command_says_file_and_line_and_exits_with_1(database: Database, graph: Write) -> None:

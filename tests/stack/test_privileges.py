@@ -31,14 +31,34 @@ def python_is_open_to_all() -> bool:
     return all(folder.stat().st_mode & 0o001 for folder in folders)
 
 
-@pytest.mark.parametrize("mode", [0o755, 0o700])
-def test_a_stack_started_by_root_runs_without_roots_rights(
-    checkout: Callable[[int], Path], tmp_path: Path, mode: int
-) -> None:
-    """In a folder that only root can enter, reading it is the one right that is kept."""
+@pytest.fixture
+def open_to_all(tmp_path: Path) -> None:
+    """Have the folders above the test's own open to every user."""
     for folder in (tmp_path, *tmp_path.parents[:2]):
         folder.chmod(0o755)
-    root = checkout(mode)
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o700])
+@pytest.mark.usefixtures("open_to_all")
+def test_a_right_is_kept_only_where_the_folder_or_python_is_closed(
+    tmp_path: Path, mode: int
+) -> None:
+    root = tmp_path / "project"
+    root.mkdir(mode=mode)
+    user = service_user(root)
+    needs_nothing = not AS_ROOT or (mode == 0o755 and python_is_open_to_all())
+    assert user.capability == (None if needs_nothing else "dac_read_search")
+    assert bool(user.advice) == (not needs_nothing)
+    seen = user.run([sys.executable, "-c", "print(open('/proc/self/status').read())"])
+    assert f"CapEff:\t{0 if needs_nothing else DAC_READ_SEARCH:016x}" in seen
+
+
+@pytest.mark.usefixtures("open_to_all")
+def test_a_stack_in_a_folder_only_root_can_enter_runs_without_roots_rights(
+    checkout: Callable[[int], Path],
+) -> None:
+    """Reading that folder is the one right that is kept, by every process."""
+    root = checkout(0o700)
     settings = Settings.create("s", root=root, fsync=False, memory_mb=256)
     binaries = root / "var" / "bin"
     binaries.mkdir(parents=True)
@@ -47,15 +67,11 @@ def test_a_stack_started_by_root_runs_without_roots_rights(
     try:
         stack.up()
         assert httpx.get(f"{stack.url}/up").status_code == 200
-        needs_nothing = not AS_ROOT or (mode == 0o755 and python_is_open_to_all())
-        pids = [row.pid for row in stack.status()] + [stack.supervisor.call("getPID")]
-        for pid in pids:
+        for pid in [row.pid for row in stack.status()] + [stack.supervisor.call("getPID")]:
             state = state_of(pid)
             uid = int(state["Uid"].split()[0])
-            assert uid != 0
             assert uid == (pwd.getpwnam("postgres").pw_uid if AS_ROOT else os.geteuid())
-            assert int(state["CapEff"], 16) == (0 if needs_nothing else DAC_READ_SEARCH)
-        assert bool(service_user(root).advice) == (not needs_nothing)
+            assert int(state["CapEff"], 16) == (DAC_READ_SEARCH if AS_ROOT else 0)
     finally:
         stack.down(wipe=True)
 
