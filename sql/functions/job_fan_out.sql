@@ -11,8 +11,10 @@ set local role microblog_owner;
 -- A follower who arrives behind the mark has the post from the backfill of their follow; one who
 -- arrives ahead of it may have it already, hence "on conflict do nothing".
 --
--- Touches app.posts (locks the row, so that the post cannot be deleted mid-chunk), the author's
--- lock, app.follows (reads), app.feed_entries (inserts).
+-- Touches the author's lock, app.posts and app.follows (reads), app.feed_entries (inserts). No row
+-- of app.posts is locked: a deletion that has not committed yet has still to come by the author's
+-- lock, and then removes what this chunk brought. A row lock taken before the author's lock would
+-- deadlock with a request that deletes several posts.
 create function app.job_fan_out(args jsonb, progress bigint)
 returns bigint
 language plpgsql
@@ -27,13 +29,12 @@ declare
   v_last_id bigint;
   v_size bigint;
 begin
-  perform from app.posts p
-    where p.id = v_post_id and p.author_id = v_author_id
-    for key share;
-  if not found then
+  perform app.author_lock(v_author_id);
+  if not exists (
+    select from app.posts p where p.id = v_post_id and p.author_id = v_author_id
+  ) then
     return null;
   end if;
-  perform app.author_lock(v_author_id);
 
   with chunk as materialized (
     select f.follower_id

@@ -1,0 +1,312 @@
+"""Who may call what: anonymous callers, other people's rows, other schemas, forged tokens."""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from microblog.stack import secret_files
+from tests.support.client import Member, expect, refused
+from tests.support.refusals import told
+from tests.support.servers import Served
+
+OPEN = [
+    "/users", "/posts", "/follows", "/rpc/feed_public", "/rpc/up", "/rpc/health", "/up", "/health",
+    "/",
+]  # fmt: skip
+MEMBERS_ONLY = [
+    ("GET", "/rpc/me"), ("GET", "/rpc/feed_timeline"), ("GET", "/rpc/feed_mine"),
+    ("GET", "/rpc/feed_following"), ("POST", "/rpc/feed_timeline"), ("POST", "/rpc/logout"),
+    ("POST", "/rpc/password_change"), ("POST", "/rpc/account_delete"), ("POST", "/posts"),
+    ("DELETE", "/posts?id=eq.1"), ("DELETE", "/posts"), ("POST", "/follows"),
+    ("DELETE", "/follows?followed_id=eq.1"), ("PATCH", "/users?id=eq.1"), ("POST", "/users"),
+    ("PUT", "/posts?id=eq.1"), ("PATCH", "/posts?id=eq.1"), ("DELETE", "/users?id=eq.1"),
+]  # fmt: skip
+
+
+# -- without a token -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", OPEN)
+def test_what_anybody_may_read(api: Served, path: str) -> None:
+    expect(200, api.get(path))
+    assert expect(200, api.request("HEAD", path)).content == b""
+
+
+def test_what_anybody_may_read_about_a_post_and_a_user(api: Served) -> None:
+    member = api.signup()
+    post = member.write()["id"]
+    for path in (
+        f"/rpc/thread?post_id={post}",
+        f"/rpc/replies?post_id={post}",
+        f"/rpc/followers?user_id={member.id}",
+        f"/rpc/following?user_id={member.id}",
+    ):
+        expect(200, api.get(path))
+        expect(200, member.get(path))
+
+
+@pytest.mark.parametrize(("method", "path"), MEMBERS_ONLY)
+def test_what_needs_a_token_says_how_to_get_one(api: Served, method: str, path: str) -> None:
+    options = {} if method in ("GET", "DELETE") else {"json": {}}
+    answer = api.request(method, path, **options)
+    told(401, "token_required", answer, "needs a token", "/rpc/login", "/rpc/signup", "Bearer")
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "TRACE", "LINK"])
+@pytest.mark.parametrize("path", ["/rpc/me", "/users", "/posts", "/rpc/nothing", "/nothing", "/"])
+def test_no_method_on_no_path_is_a_server_error(api: Served, method: str, path: str) -> None:
+    member = api.signup()
+    for token in (None, member.token):
+        answer = api.request(method, path, token, json={})
+        assert answer.status_code < 500, answer.text
+
+
+# -- other schemas -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("schema", ["app", "dba", "extensions", "public", "sqitch", "pg_catalog"])
+def test_no_other_schema_is_served(api: Served, schema: str) -> None:
+    member = api.signup()
+    for method, path, header in (
+        ("GET", "/users", "Accept-Profile"),
+        ("GET", "/credentials", "Accept-Profile"),
+        ("HEAD", "/users", "Accept-Profile"),
+        ("POST", "/posts", "Content-Profile"),
+        ("POST", "/rpc/jwt_sign", "Content-Profile"),
+        ("DELETE", "/users?id=eq.1", "Content-Profile"),
+        ("PATCH", "/users?id=eq.1", "Content-Profile"),
+    ):
+        body = {"json": {}} if method in ("POST", "PATCH") else {}
+        answer = api.request(method, path, member.token, headers={header: schema}, **body)
+        expect(406, answer)
+        if method != "HEAD":
+            refused(406, "PGRST106", answer)
+
+
+def test_no_private_table_or_view_is_reachable(api: Served) -> None:
+    member = api.signup()
+    relations = api.database.values(
+        "select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace"
+        " where n.nspname in ('app', 'dba', 'extensions', 'sqitch') and c.relkind in"
+        " ('r', 'v', 'p') and c.relname not in ('users', 'posts', 'follows')"
+    )
+    assert {"credentials", "sessions", "secrets", "feed_entries", "jobs"} <= set(relations)
+    for relation in relations:
+        for token in (None, member.token):
+            refused(404, "42P01", api.get(f"/{relation}", token))
+        told(405, "method_not_allowed", member.post(f"/{relation}", json={}))
+
+
+def test_no_private_function_is_reachable(api: Served) -> None:
+    member = api.signup()
+    functions = api.database.values(
+        "select distinct p.proname from pg_proc p join pg_namespace n on n.oid = p.pronamespace"
+        " where n.nspname in ('app', 'dba', 'extensions')"
+        " and not exists (select from pg_proc q join pg_namespace m on m.oid = q.pronamespace"
+        "   where m.nspname = 'api' and q.proname = p.proname)"
+    )
+    assert {"pre_request", "jwt_sign", "job_work", "account_close", "crypt"} <= set(functions)
+    for function in functions:
+        refused(404, "PGRST202", member.post(f"/rpc/{function}", json={}))
+        assert api.post(f"/rpc/{function}", json={}).status_code in (401, 404)
+
+
+@pytest.mark.parametrize(
+    "select",
+    ["credentials(*)", "sessions(*)", "author:users(credentials(*))", "idempotency_keys(*)"]
+    + ["author:users(sessions(*))", "feed_entries(*)", "post_counter_deltas(*)"],
+)
+def test_no_private_table_can_be_embedded(api: Served, select: str) -> None:
+    member = api.signup()
+    refused(400, "PGRST200", member.get("/posts", params={"select": select}))
+
+
+@pytest.mark.parametrize("column", ["deleted_at", "password_hash", "xmin", "ctid"])
+def test_no_hidden_column_can_be_selected_filtered_or_ordered_by(api: Served, column: str) -> None:
+    member = api.signup()
+    for query in (f"select={column}", f"{column}=is.null", f"order={column}"):
+        refused(400, "42703", member.get(f"/users?{query}"))
+
+
+@pytest.mark.parametrize("select", ["count()", "id.max()", "id.sum()"])
+def test_aggregates_are_off(api: Served, select: str) -> None:
+    refused(400, "PGRST123", api.get("/posts", params={"select": select}))
+
+
+def test_plans_are_off(api: Served) -> None:
+    answer = api.get("/posts", headers={"Accept": "application/vnd.pgrst.plan+json"})
+    assert answer.status_code in (406, 415)
+
+
+# -- mass assignment -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("id", 1),
+        ("replies_count", 1000),
+        ("created_at", "2020-01-01T00:00:00Z"),
+        ("is_reply", True),
+        ("is_reply", False),
+    ],
+)
+def test_a_post_takes_content_and_parent_and_nothing_else(
+    api: Served, column: str, value: object
+) -> None:
+    member = api.signup()
+    for body in ({"content": "x", column: value}, [{"content": "x", column: value}]):
+        refused(403, "42501", member.post("/posts", json=body))
+    assert member.ids("feed_mine") == []
+
+
+def test_nobody_posts_in_another_s_name(api: Served) -> None:
+    member, other = api.signups(2)
+    for author in (other.id, member.id, None):
+        answer = member.post("/posts", json={"content": "as you", "author_id": author})
+        refused(403, "42501", answer)
+    form = f"content=as+you&author_id={other.id}"
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    refused(403, "42501", member.post("/posts", content=form, headers=kind))
+    csv = f"content,author_id\nas you,{other.id}\n"
+    refused(403, "42501", member.post("/posts", content=csv, headers={"Content-Type": "text/csv"}))
+    assert member.ids("feed_mine") == other.ids("feed_mine") == []
+
+
+def test_columns_that_are_left_out_on_request_are_left_out(api: Served) -> None:
+    member, other = api.signups(2)
+    body = {"content": "mine after all", "author_id": other.id}
+    expect(201, member.post("/posts?columns=content", json=body))
+    assert other.ids("feed_mine") == []
+    assert len(member.ids("feed_mine")) == 1
+
+
+def test_no_upsert_overwrites_a_post(api: Served) -> None:
+    author, other = api.signups(2)
+    post = author.write("original")
+    answer = other.post(
+        "/posts?on_conflict=id",
+        json={"id": post["id"], "content": "overwritten"},
+        headers={"Prefer": "resolution=merge-duplicates"},
+    )
+    refused(403, "42501", answer)
+    assert api.get(f"/posts?id=eq.{post['id']}").json() == [post]
+
+
+# -- tokens --------------------------------------------------------------------------------------
+
+
+def part(value: dict[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+
+def forged(claims: dict[str, Any], secret: str, header: dict[str, Any] | None = None) -> str:
+    head = part(header or {"alg": "HS256", "typ": "JWT"})
+    signed = f"{head}.{part(claims)}"
+    digest = hmac.new(secret.encode(), signed.encode(), hashlib.sha256).digest()
+    return f"{signed}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
+
+
+def claims_of(member: Member) -> dict[str, Any]:
+    payload = member.token.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+
+
+@pytest.fixture(scope="module")
+def secret(api: Served) -> str:
+    return secret_files.read(api.database.settings, secret_files.JWT_SECRET)
+
+
+def me(member: Member, token: str) -> httpx.Response:
+    return member.api.get("/rpc/me", token)
+
+
+def test_a_token_says_no_more_than_it_must(api: Served, secret: str) -> None:
+    member = api.signup()
+    claims = claims_of(member)
+    assert set(claims) == {"role", "aud", "sub", "jti", "iat", "exp"}
+    assert (claims["role"], claims["aud"]) == ("member", "microblog")
+    assert claims["sub"] == str(member.id)
+    assert claims["exp"] - claims["iat"] == 3600
+    expect(200, me(member, forged(claims, secret)))
+
+
+def test_a_token_of_another_key_or_none_is_refused(api: Served) -> None:
+    member = api.signup()
+    claims = claims_of(member)
+    head, payload, signature = member.token.split(".")
+    other_payload = part(claims | {"sub": "1"})
+    for token in (
+        forged(claims, "x" * 64),
+        forged(claims, ""),
+        f"{part({'alg': 'none', 'typ': 'JWT'})}.{payload}.",
+        f"{part({'alg': 'none', 'typ': 'JWT'})}.{payload}.{signature}",
+        f"{part({'alg': 'HS256', 'kid': '../../dev/null'})}.{payload}.{signature}",
+        f"{part({'alg': 'RS256', 'typ': 'JWT'})}.{payload}.{signature}",
+        f"{head}.{other_payload}.{signature}",
+        f"{head}.{payload}.{signature[:-4]}AAAA",
+        f"{head}.{payload}",
+        "x",
+        "a.b.c",
+    ):
+        assert refused(401, "PGRST301", me(member, token))["message"]
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"aud": "another"}, 401),
+        ({"exp": 1}, 401),
+        ({"jti": "00000000-0000-0000-0000-000000000000"}, 401),
+        ({"jti": None}, 401),
+        ({"sub": "1"}, 401),
+        ({"sub": None}, 401),
+        ({"role": "worker"}, 403),
+        ({"role": "microblog_owner"}, 403),
+        ({"role": "postgres"}, 403),
+        ({"role": "authenticator"}, 403),
+        ({"role": "monitor"}, 403),
+    ],
+)
+def test_not_even_the_right_key_makes_a_session(
+    api: Served, secret: str, change: dict[str, Any], status: int
+) -> None:
+    """A token needs a session of this user, and no role but member's can be taken."""
+    member = api.signup()
+    token = forged(claims_of(member) | change, secret)
+    answer = me(member, token)
+    assert answer.status_code in ({401, 403} if status == 403 else {401}), answer.text
+    body = answer.json()
+    assert set(body) == {"code", "message", "details", "hint"}
+    assert body["message"]
+    assert member.username not in answer.text
+
+
+def test_a_token_that_claims_to_be_nobody_is_nobody(api: Served, secret: str) -> None:
+    member = api.signup()
+    token = forged(claims_of(member) | {"role": "anon"}, secret)
+    refused(401, "token_required", me(member, token))
+    refused(401, "token_required", api.post("/posts", token, json={"content": "x"}))
+    expect(200, api.get("/rpc/feed_public", token))
+
+
+def test_an_expired_session_is_dead_even_where_its_token_is_not(api: Served, secret: str) -> None:
+    member = api.signup()
+    claims = claims_of(member)
+    api.database.run("update app.sessions set expires_at = now() where jti = %s", [claims["jti"]])
+    later = forged(claims | {"exp": int(time.time()) + 3600}, secret)
+    for token in (member.token, later):
+        told(401, "session_ended", me(member, token), "Log in again")
+
+
+def test_the_lifetime_of_a_session_is_a_setting(own_api: Served) -> None:
+    own_api.database.set(session_lifetime=60)
+    claims = claims_of(own_api.signup())
+    assert claims["exp"] - claims["iat"] == 60
