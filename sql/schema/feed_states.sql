@@ -61,9 +61,15 @@ comment on table app.pull_ranges is
 comment on column app.pull_ranges.to_id is '9007199254740992 (2^53) while the author is that large';
 
 alter table app.feed_states enable row level security;
+alter table app.feed_horizon enable row level security;
+alter table app.pull_ranges enable row level security;
 
 create policy feed_states_select on app.feed_states for select to member
   using (user_id = app.current_user_id());
+create policy feed_horizon_select on app.feed_horizon for select to member
+  using (true);
+create policy pull_ranges_select on app.pull_ranges for select to member
+  using (true);
 
 grant select on app.feed_states, app.feed_horizon, app.pull_ranges to member;
 
