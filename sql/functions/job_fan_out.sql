@@ -1,11 +1,13 @@
 -- Deploy microblog:functions/job_fan_out to pg
 -- requires: schema/feed_entries
 -- requires: functions/author_lock
+-- requires: schema/feed_states
 
 begin;
 set local role microblog_owner;
 
--- One chunk: the next fan_out_chunk_size followers in id order. Resumes after the last one.
+-- One chunk: the next fan_out_chunk_size followers in id order; those who are not active are passed
+-- over. Resumes after the last one.
 -- A follower who arrives behind the mark has the post from the backfill of their follow; one who
 -- arrives ahead of it may have it already, hence "on conflict do nothing".
 --
@@ -45,6 +47,8 @@ begin
     insert into app.feed_entries (user_id, post_id, author_id)
     select c.follower_id, v_post_id, v_author_id
     from chunk c
+    join app.feed_states s on s.user_id = c.follower_id and s.delivered_from <= v_post_id
+    where v_post_id >= (select h.post_id from app.feed_horizon h)
     on conflict do nothing
   )
   select max(c.follower_id), count(*) into v_last_id, v_size from chunk c;

@@ -2,6 +2,7 @@
 -- requires: schema/feed_entries
 -- requires: schema/follows
 -- requires: functions/author_lock
+-- requires: functions/feed_deliver
 
 begin;
 set local role microblog_owner;
@@ -20,6 +21,7 @@ declare
   v_follower_id constant bigint := args ->> 'follower_id';
   v_followed_id constant bigint := args ->> 'followed_id';
   v_chunk_size constant bigint := app.setting('backfill_chunk_size');
+  v_from_id bigint;
   v_last_id bigint;
   v_size bigint;
 begin
@@ -29,6 +31,11 @@ begin
   if not found then
     return null;
   end if;
+  select greatest(s.delivered_from, h.post_id)
+    into v_from_id
+    from app.feed_states s, app.feed_horizon h
+    where s.user_id = v_follower_id
+    for share of s;
   perform app.author_lock_shared(array[v_followed_id]);
 
   with chunk as materialized (
@@ -36,7 +43,9 @@ begin
     from app.posts p
     where p.author_id = v_followed_id
       and not p.is_reply
-      and p.id < coalesce(job_follow_backfill.progress, 9007199254740992)
+      and p.id < coalesce(job_follow_backfill.progress, app.pull_from(v_followed_id))
+      and p.id >= v_from_id
+      and not app.is_pulled(p.author_id, p.id)
     order by p.id desc
     limit v_chunk_size
   ),

@@ -1,5 +1,6 @@
 -- Deploy microblog:functions/jwt to pg
 -- requires: schema/sessions
+-- requires: functions/job_feeds
 --
 -- JSON Web Tokens (RFC 7519), signed with HMAC SHA-256 (RFC 7518, 3.2), which PostgREST verifies
 -- with the same key.
@@ -76,6 +77,7 @@ begin
       date_trunc('second', now()) + app.setting('session_lifetime') * interval '1 second'
     )
     returning * into v_session;
+  perform app.feed_keep(session_start.user_id, v_session.expires_at);
   return json_build_object(
     'token', app.jwt_sign(json_build_object(
       'role', 'member',

@@ -21,6 +21,10 @@ comment on column app.settings.unit is 'What value counts: followers, rows, seco
 insert into app.settings (name, value, unit, description) values
   ('fan_out_sync_limit', 100, 'followers',
     'Posts of authors with at most this many followers are delivered inside the posting transaction'),
+  ('fan_out_pull_limit', 50000, 'followers',
+    'Posts of authors with more followers are not delivered; readers merge them in'),
+  ('fan_out_push_limit', 40000, 'followers',
+    'An author whose posts are merged in is delivered again once followers are at most this many'),
   ('fan_out_chunk_size', 5000, 'followers',
     'Followers served by one chunk (one transaction) of a fan-out or clean-up job'),
   ('backfill_sync_limit', 200, 'posts',
@@ -42,7 +46,11 @@ insert into app.settings (name, value, unit, description) values
   ('idempotency_key_lifetime', 86400, 'seconds',
     'An Idempotency-Key is remembered for this long'),
   ('feed_partitions_ahead', 2, 'months',
-    'Partitions of app.feed_entries made ahead of the current month');
+    'Partitions of app.feed_entries made ahead of the current month'),
+  ('feed_active_time', 604800, 'seconds',
+    'How long after the end of their last session a user''s timeline is kept'),
+  ('feed_retention', 3, 'months',
+    'Entries of app.feed_entries are kept for this many months before the current one');
 
 create function app.setting(name text)
 returns bigint

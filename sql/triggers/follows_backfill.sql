@@ -3,6 +3,7 @@
 -- requires: schema/follows
 -- requires: functions/author_lock
 -- requires: functions/job_work
+-- requires: functions/feed_deliver
 
 begin;
 set local role microblog_owner;
@@ -22,15 +23,26 @@ as $$
 declare
   v_limit constant bigint := app.setting('backfill_sync_limit');
 begin
+  -- Excludes the rebuild and the release of these readers' timelines.
+  perform from app.feed_states s
+    where s.user_id in (select f.follower_id from new_follows f)
+    order by s.user_id
+    for share;
   perform app.author_lock_shared(array(select distinct f.followed_id from new_follows f));
 
   insert into app.feed_entries (user_id, post_id, author_id)
   select f.follower_id, p.id, p.author_id
   from new_follows f
+  join app.feed_states s on s.user_id = f.follower_id
   cross join lateral (
     select p.id, p.author_id
     from app.posts p
-    where p.author_id = f.followed_id and not p.is_reply
+    where p.author_id = f.followed_id
+      and not p.is_reply
+      and p.id >= s.delivered_from
+      and p.id >= (select h.post_id from app.feed_horizon h)
+      and p.id < app.pull_from(f.followed_id)
+      and not app.is_pulled(p.author_id, p.id)
     order by p.id desc
     limit v_limit
   ) p
@@ -41,10 +53,16 @@ begin
     'follow_backfill',
     jsonb_build_object('follower_id', f.follower_id, 'followed_id', f.followed_id)
   from new_follows f
+  join app.feed_states s on s.user_id = f.follower_id
   where exists (
     select
     from app.posts p
-    where p.author_id = f.followed_id and not p.is_reply
+    where p.author_id = f.followed_id
+      and not p.is_reply
+      and p.id >= s.delivered_from
+      and p.id >= (select h.post_id from app.feed_horizon h)
+      and p.id < app.pull_from(f.followed_id)
+      and not app.is_pulled(p.author_id, p.id)
     order by p.id desc
     offset v_limit
   );

@@ -2,6 +2,7 @@
 -- requires: schema/feed_entries
 -- requires: schema/follows
 -- requires: functions/author_lock
+-- requires: schema/feed_states
 
 begin;
 set local role microblog_owner;
@@ -16,6 +17,11 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+  -- Excludes the rebuild of these readers' timelines.
+  perform from app.feed_states s
+    where s.user_id in (select f.follower_id from old_follows f)
+    order by s.user_id
+    for share;
   perform app.author_lock_shared(array(select distinct f.followed_id from old_follows f));
 
   delete from app.feed_entries e

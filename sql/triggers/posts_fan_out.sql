@@ -3,10 +3,11 @@
 -- requires: schema/follows
 -- requires: functions/author_lock
 -- requires: functions/job_work
+-- requires: functions/feed_deliver
 --
 -- Tiers by number of followers. Up to fan_out_sync_limit a post is delivered right here, in the
--- posting transaction: nothing to wait for. Above it, one job (functions/job_fan_out). A third
--- tier, authors too large to deliver at all, whose posts readers merge in, has its place here.
+-- posting transaction: nothing to wait for. Above it, by a job (functions/job_fan_out). Above
+-- fan_out_pull_limit not at all: readers merge it in (app.pull_ranges).
 --
 -- Touches app.feed_entries (inserts), app.jobs (inserts). Locks the author, fan-out side.
 
@@ -22,11 +23,12 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_author_id bigint;
+  v_first_id bigint;
   v_followers bigint;
   v_sync_limit constant bigint := app.setting('fan_out_sync_limit');
 begin
-  for v_author_id in
-    select p.author_id
+  for v_author_id, v_first_id in
+    select p.author_id, min(p.id)
     from new_posts p
     where not p.is_reply and p.author_id is not null
     group by p.author_id
@@ -34,18 +36,26 @@ begin
   loop
     perform app.author_lock(v_author_id);
     select c.followers_count into v_followers from app.user_counts c where c.user_id = v_author_id;
+    perform app.author_tier_settle(v_author_id, v_followers, v_first_id);
 
     if v_followers <= v_sync_limit then
       insert into app.feed_entries (user_id, post_id, author_id)
       select f.follower_id, p.id, p.author_id
       from new_posts p
       join app.follows f on f.followed_id = p.author_id
-      where p.author_id = v_author_id and not p.is_reply;
+      join app.feed_states s on s.user_id = f.follower_id and s.delivered_from <= p.id
+      where p.author_id = v_author_id
+        and not p.is_reply
+        and p.id >= (select h.post_id from app.feed_horizon h)
+        and not app.is_pulled(p.author_id, p.id);
     else
       insert into app.jobs (kind, args)
       select 'fan_out', jsonb_build_object('post_id', p.id, 'author_id', p.author_id)
       from new_posts p
-      where p.author_id = v_author_id and not p.is_reply
+      where p.author_id = v_author_id
+        and not p.is_reply
+        and p.id >= (select h.post_id from app.feed_horizon h)
+        and not app.is_pulled(p.author_id, p.id)
       order by p.id;
     end if;
   end loop;

@@ -3,6 +3,7 @@
 -- requires: schema/follows
 -- requires: functions/author_lock
 -- requires: functions/job_work
+-- requires: functions/feed_deliver
 
 begin;
 set local role microblog_owner;
@@ -44,7 +45,9 @@ begin
       insert into app.jobs (kind, args)
       select 'post_purge', jsonb_build_object('post_id', p.id, 'author_id', p.author_id)
       from old_posts p
-      where p.author_id = v_author_id and not p.is_reply
+      where p.author_id = v_author_id
+        and not p.is_reply
+        and not app.is_pulled(p.author_id, p.id)
       order by p.id;
     end if;
   end loop;

@@ -2,11 +2,12 @@
 -- requires: schema/users
 -- requires: schema/follows
 -- requires: schema/feed_entries
+-- requires: schema/feed_states
 
 begin;
 set local role microblog_owner;
 
-create function app.tg_users__counters()
+create function app.tg_users__attach()
 returns trigger
 language plpgsql
 volatile
@@ -16,17 +17,19 @@ as $$
 begin
   insert into app.user_counters (user_id)
   select u.id from new_users u;
+  insert into app.feed_states (user_id)
+  select u.id from new_users u;
   return null;
 end
 $$;
 
-comment on function app.tg_users__counters() is 'Gives each new user a counter row';
+comment on function app.tg_users__attach() is 'Gives each new user a row of counters and a timeline';
 
-create trigger t10_counters
+create trigger t10_attach
 after insert on app.users
 referencing new table as new_users
 for each statement
-execute function app.tg_users__counters();
+execute function app.tg_users__attach();
 
 -- Before the foreign keys' own actions, whose order among themselves is nobody's promise: the
 -- follows go first, while the posts still name their author, so that their triggers find the

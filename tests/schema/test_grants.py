@@ -27,6 +27,9 @@ REQUEST_GRANTS = {
     ("member", "api.users", "SELECT", "*"),
     ("member", "api.users", "UPDATE", "description,username"),
     ("member", "app.feed_entries", "SELECT", "*"),
+    ("member", "app.feed_horizon", "SELECT", "*"),
+    ("member", "app.feed_states", "SELECT", "*"),
+    ("member", "app.pull_ranges", "SELECT", "*"),
     ("member", "app.follows", "DELETE", "*"),
     ("member", "app.follows", "INSERT", "followed_id"),
     ("member", "app.follows", "SELECT", "*"),
@@ -117,6 +120,7 @@ def test_anon_may_call_exactly_this(catalog: Database) -> None:
 def test_a_member_may_call_exactly_this(catalog: Database) -> None:
     assert executable(catalog, "member", "api") == MEMBER_CALLS
     assert executable(catalog, "member", "app") == HELPERS | {
+        "feed_below", "feed_page",
         "post_id_next", "row_written", "username_require",
     }  # fmt: skip
 

@@ -4,7 +4,7 @@ begin;
 
 drop trigger t10_detach on app.users;
 drop function app.tg_users__detach;
-drop trigger t10_counters on app.users;
-drop function app.tg_users__counters;
+drop trigger t10_attach on app.users;
+drop function app.tg_users__attach;
 
 commit;

@@ -1,6 +1,7 @@
--- Deploy microblog:functions/feed_partitions_extend to pg
+-- Deploy microblog:functions/feed_partitions to pg
 -- requires: schema/feed_entries
 -- requires: schema/jobs
+-- requires: schema/feed_states
 
 begin;
 set local role microblog_owner;
@@ -68,6 +69,55 @@ $$;
 comment on function app.feed_partitions_extend(bigint) is
   'Makes the monthly partitions of app.feed_entries up to months_ahead beyond this month; returns how many were missing';
 
+-- Drops the months that have passed out of retention. Readers find those posts below the horizon,
+-- which moves in the same transaction.
+create function app.feed_partitions_drop(months_kept bigint)
+returns integer
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '1s'
+as $$
+declare
+  v_horizon constant bigint := app.post_id_at(
+    date_trunc('month', now(), 'UTC') - make_interval(months => months_kept::integer)
+  );
+  v_partition record;
+  v_reached bigint;
+  v_dropped integer := 0;
+begin
+  for v_partition in
+    select c.relname, substring(pg_get_expr(c.relpartbound, c.oid) from 'TO \(''(\d+)''\)')::bigint as to_id
+    from pg_inherits i
+    join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'app.feed_entries'::regclass and c.relname ~ '_y\d{4}m\d{2}$'
+    order by to_id
+  loop
+    exit when v_partition.to_id > v_horizon;
+    execute format('drop table app.%I', v_partition.relname);
+    v_reached := v_partition.to_id;
+    v_dropped := v_dropped + 1;
+  end loop;
+
+  if v_dropped > 0 then
+    update app.feed_horizon h set post_id = v_reached where h.post_id < v_reached;
+    drop table app.feed_entries_past;
+    execute format(
+      'create table app.feed_entries_past partition of app.feed_entries
+         for values from (minvalue) to (%s)',
+      v_reached
+    );
+    comment on table app.feed_entries_past is 'Entries older than the first month; normally empty';
+    delete from app.pull_ranges r where r.to_id <= v_reached;
+  end if;
+  return v_dropped;
+end
+$$;
+
+comment on function app.feed_partitions_drop(bigint) is
+  'Drops the monthly partitions of app.feed_entries older than months_kept before this month, and moves the horizon; returns how many';
+
 create function app.job_feed_partitions(args jsonb, progress bigint)
 returns bigint
 language plpgsql
@@ -77,14 +127,15 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform app.feed_partitions_extend(app.setting('feed_partitions_ahead'));
+  perform app.feed_partitions_drop(app.setting('feed_retention'));
   return null;
 end
 $$;
 
-comment on function app.job_feed_partitions(jsonb, bigint) is 'Job: makes partitions of app.feed_entries ahead of time';
+comment on function app.job_feed_partitions(jsonb, bigint) is 'Job: makes partitions of app.feed_entries ahead of time and drops those past retention';
 
 insert into app.job_schedules (kind, every, description) values
-  ('feed_partitions', interval '1 hour', 'Make the coming months'' partitions of app.feed_entries');
+  ('feed_partitions', interval '1 hour', 'Make the coming months'' partitions of app.feed_entries, drop those past retention');
 
 select app.feed_partitions_extend(app.setting('feed_partitions_ahead'));
 

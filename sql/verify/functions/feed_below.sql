@@ -1,0 +1,7 @@
+-- Verify microblog:functions/feed_below on pg
+
+begin;
+
+select 'app.feed_below'::regproc;
+
+rollback;
