@@ -35,6 +35,17 @@ LIMITS = st.fixed_dictionaries(
         "account_purge_sync_limit": st.integers(0, 8),
     }
 )
+# For each of the first people: whom they follow, by position, and how often they have posted.
+FIRST_PEOPLE = 5
+Graph = list[tuple[set[int], int]]
+GRAPH = st.lists(
+    st.tuples(
+        st.sets(st.integers(0, FIRST_PEOPLE - 1), min_size=1, max_size=FIRST_PEOPLE),
+        st.integers(0, 4),
+    ),
+    min_size=FIRST_PEOPLE,
+    max_size=FIRST_PEOPLE,
+)
 PAGE_SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=3)
 RETURN_ROW = {"Prefer": "return=representation"}
 
@@ -72,10 +83,24 @@ class Microblog(RuleBasedStateMachine):
         self.model.join(member.id, member.username)
         return member
 
-    @initialize(target=people, limits=LIMITS, number=st.integers(2, 4))
-    def begin(self, limits: dict[str, int], number: int) -> Any:
+    @initialize(target=people, limits=LIMITS, graph=GRAPH, follow_first=st.booleans())
+    def begin(self, limits: dict[str, int], graph: Graph, follow_first: bool) -> Any:
+        """Some people who follow each other and have posted, before or after."""
         self.api.database.set(**limits)
-        return multiple(*(self.signed_up() for _ in range(number)))
+        members = [self.signed_up() for _ in graph]
+
+        def follow() -> None:
+            for member, (followed, _) in zip(members, graph, strict=True):
+                self.follow_several_in_one_request(member, [members[i] for i in followed])
+
+        def write() -> None:
+            for member, (_, posts) in zip(members, graph, strict=True):
+                if posts:
+                    self.write_several_in_one_request(member, [None] * posts)
+
+        for act in (follow, write) if follow_first else (write, follow):
+            act()
+        return multiple(*members)
 
     @precondition(lambda self: len(self.model.people) < MOST_PEOPLE)
     @rule(target=people)
@@ -357,6 +382,6 @@ def forget_everything(api: Served) -> None:
     tables = api.database.value(
         "select string_agg(format('app.%I', tablename), ', ') from pg_tables"
         " where schemaname = 'app'"
-        " and tablename not in ('settings', 'job_schedules', 'secrets')"
+        " and tablename not in ('settings', 'job_schedules', 'secrets', 'feed_horizon')"
     )
     api.database.run(f"truncate {tables} restart identity")
