@@ -46,6 +46,7 @@ GRAPH = st.lists(
     min_size=FIRST_PEOPLE,
     max_size=FIRST_PEOPLE,
 )
+NTH_LAST = st.integers(0, 50)  # which of the posts there ever were, counted from the newest
 PAGE_SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=3)
 RETURN_ROW = {"Prefer": "return=representation"}
 
@@ -62,7 +63,6 @@ class Microblog(RuleBasedStateMachine):
 
     people: Bundle[Member] = Bundle("people")
     ghosts: Bundle[Member] = Bundle("ghosts")
-    posts: Bundle[int] = Bundle("posts")
     chunks: ClassVar[Counter[str]] = Counter()  # worked, by kind of job, in all runs together
 
     def __init__(self, api: Served) -> None:
@@ -70,10 +70,20 @@ class Microblog(RuleBasedStateMachine):
         self.api = api
         self.model = Model()
         self.members: dict[int, Member] = {}
+        self.written: list[int] = []  # all posts there ever were
         self.names = count(1)
         self.turn = 0
         self.purging = False
         forget_everything(api)
+
+    def recorded(self, row: dict[str, Any]) -> None:
+        """Take a post that the server made into the model."""
+        self.model.write(row["id"], row["author_id"], row["content"], row["parent_id"])
+        self.written.append(row["id"])
+
+    def post(self, nth_last: int) -> int:
+        """Return the id of a post, which may have been deleted."""
+        return self.written[-1 - nth_last % len(self.written)]
 
     # -- accounts --------------------------------------------------------------------------------
 
@@ -143,8 +153,8 @@ class Microblog(RuleBasedStateMachine):
 
     # -- posts -----------------------------------------------------------------------------------
 
-    @rule(target=posts, person=people, content=CONTENT, times=st.integers(1, 2))
-    def write(self, person: Member, content: str, times: int) -> Any:
+    @rule(person=people, content=CONTENT, times=st.integers(1, 2))
+    def write(self, person: Member, content: str, times: int) -> None:
         """Post, perhaps once more with the same Idempotency-Key, which must change nothing."""
         headers = RETURN_ROW | {"Idempotency-Key": f"key {next(self.names)}"}
         trimmed = content.strip(WHITE_SPACE)
@@ -153,49 +163,49 @@ class Microblog(RuleBasedStateMachine):
             answer = person.post("/posts", json={"content": content}, headers=headers)
             if not trimmed:
                 refused(400, "content_empty", answer)
-                return multiple()
+                return
             rows += expect(201, answer).json()
         assert len({row["id"] for row in rows}) == 1
         assert rows[0]["content"] == trimmed
         assert rows[0]["author_id"] == person.id
-        self.model.write(rows[0]["id"], person.id, trimmed, None)
+        self.recorded(rows[0])
         for feed in ("feed_timeline", "feed_mine"):
             assert rows[0]["id"] in ids(expect(200, person.page(feed, limit=100)).json())
-        return rows[0]["id"]
 
-    @rule(target=posts, person=people, parent=posts)
-    def reply(self, person: Member, parent: int) -> Any:
+    @precondition(lambda self: self.written)
+    @rule(person=people, nth_last=NTH_LAST)
+    def reply(self, person: Member, nth_last: int) -> None:
+        parent = self.post(nth_last)
         body = {"content": f"to {parent}", "parent_id": parent}
         answer = person.post("/posts", json=body, headers=RETURN_ROW)
         if parent not in self.model.posts:
             refused(404, "post_not_found", answer)
-            return multiple()
+            return
         (row,) = expect(201, answer).json()
-        self.model.write(row["id"], person.id, body["content"], parent)
-        return row["id"]
+        assert (row["author_id"], row["parent_id"]) == (person.id, parent)
+        self.recorded(row)
 
-    @rule(
-        target=posts,
-        person=people,
-        parents=st.lists(st.one_of(st.none(), posts), min_size=1, max_size=6),
-    )
-    def write_several_in_one_request(self, person: Member, parents: list[int | None]) -> Any:
+    @rule(person=people, nths=st.lists(st.one_of(st.none(), NTH_LAST), min_size=1, max_size=6))
+    def write_several_in_one_request(self, person: Member, nths: list[int | None]) -> None:
+        parents = [None if n is None or not self.written else self.post(n) for n in nths]
         body = [{"content": f"bulk {n}", "parent_id": p} for n, p in enumerate(parents)]
         answer = person.post("/posts", json=body, headers=RETURN_ROW)
         if any(p is not None and p not in self.model.posts for p in parents):
             refused(404, "post_not_found", answer)
-            return multiple()
+            return
         rows = expect(201, answer).json()
         assert [(r["content"], r["parent_id"]) for r in rows] == [
             (b["content"], b["parent_id"]) for b in body
         ]
         for row in rows:
-            self.model.write(row["id"], person.id, row["content"], row["parent_id"])
-        return multiple(*(row["id"] for row in rows))
+            assert row["author_id"] == person.id
+            self.recorded(row)
 
-    @rule(post=posts, person=people)
-    def delete_a_post(self, post: int, person: Member) -> None:
-        """Mostly somebody else tries; the author does whenever there is one."""
+    @precondition(lambda self: self.written)
+    @rule(nth_last=NTH_LAST, person=people)
+    def delete_a_post(self, nth_last: int, person: Member) -> None:
+        """Somebody else tries first; the author does wherever there is one."""
+        post = self.post(nth_last)
         known = self.model.posts.get(post)
         if known is None:
             refused(404, "post_not_found", person.delete(f"/posts?id=eq.{post}"))
@@ -296,8 +306,10 @@ class Microblog(RuleBasedStateMachine):
 
     # -- reading, whatever waits in the queue ----------------------------------------------------
 
-    @rule(post=posts, sizes=PAGE_SIZES)
-    def read_a_thread(self, post: int, sizes: list[int]) -> None:
+    @precondition(lambda self: self.written)
+    @rule(nth_last=NTH_LAST, sizes=PAGE_SIZES)
+    def read_a_thread(self, nth_last: int, sizes: list[int]) -> None:
+        post = self.post(nth_last)
         answer = self.api.get(f"/rpc/thread?post_id={post}&limit=100")
         if post not in self.model.posts:
             refused(404, "post_not_found", answer)
@@ -310,9 +322,11 @@ class Microblog(RuleBasedStateMachine):
         rows = walk(self.api, "replies", None, cycle(sizes), post_id=post)
         assert [bare(row) for row in rows] == [self.model.card(i) for i in self.model.replies(post)]
 
-    @rule(post=posts, person=people)
-    def page_from_a_cursor(self, post: int, person: Member) -> None:
+    @precondition(lambda self: self.written)
+    @rule(nth_last=NTH_LAST, person=people)
+    def page_from_a_cursor(self, nth_last: int, person: Member) -> None:
         """Any post serves, also one that is deleted, is a reply, or is not in the feed."""
+        post = self.post(nth_last)
         answer = expect(200, person.page("feed_mine", cursor=str(post), limit=100))
         assert ids(answer.json()) == [
             i for i in self.model.feed("feed_mine", person.id) if i < post

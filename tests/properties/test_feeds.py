@@ -9,5 +9,4 @@ def test_whatever_people_do_every_page_equals_the_definition(api: Served) -> Non
     api.http.event_hooks["response"].append(no_server_error)
     run_state_machine_as_test(lambda: Microblog(api), settings=chosen())
     # Or else the search was too tame to tell anything about the slower tiers.
-    print(Microblog.chunks)
     assert {"fan_out", "follow_backfill", "post_purge", "account_purge"} <= set(Microblog.chunks)

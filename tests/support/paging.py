@@ -48,8 +48,10 @@ def walk(
     while True:
         size = next(sizes)
         answer = api.page(f"/rpc/{name}", token, cursor, size, **params)
-        page, cursor = check_page(answer, size)
+        page, following = check_page(answer, size)
+        assert page or cursor is None, "more was said to follow, and nothing did"
         rows += page
+        cursor = following
         if cursor is None:
             return rows
 
