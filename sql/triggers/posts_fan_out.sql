@@ -47,7 +47,9 @@ begin
       where p.author_id = v_author_id
         and not p.is_reply
         and p.id >= (select h.post_id from app.feed_horizon h)
-        and not app.is_pulled(p.author_id, p.id);
+        and not app.is_pulled(p.author_id, p.id)
+      -- A follow made by the same statement may have brought the post already.
+      on conflict do nothing;
     else
       insert into app.jobs (kind, args)
       select 'fan_out', jsonb_build_object('post_id', p.id, 'author_id', p.author_id)
