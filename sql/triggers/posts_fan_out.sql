@@ -23,12 +23,12 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_author_id bigint;
-  v_first_id bigint;
+  v_post_ids bigint[];
   v_followers bigint;
   v_sync_limit constant bigint := app.setting('fan_out_sync_limit');
 begin
-  for v_author_id, v_first_id in
-    select p.author_id, min(p.id)
+  for v_author_id, v_post_ids in
+    select p.author_id, array_agg(p.id)
     from new_posts p
     where not p.is_reply and p.author_id is not null
     group by p.author_id
@@ -36,7 +36,7 @@ begin
   loop
     perform app.author_lock(v_author_id);
     select c.followers_count into v_followers from app.user_counts c where c.user_id = v_author_id;
-    perform app.author_tier_settle(v_author_id, v_followers, v_first_id);
+    perform app.author_tier_settle(v_author_id, v_followers, v_post_ids);
 
     if v_followers <= v_sync_limit then
       insert into app.feed_entries (user_id, post_id, author_id)
