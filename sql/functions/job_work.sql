@@ -94,7 +94,10 @@ begin
         progress = v_progress,
         chunks = j.chunks + 1,
         attempts = 0,
-        turn_at = j.turn_at + app.setting('job_turn_penalty') * interval '1 millisecond'
+        -- Counted from now at the earliest: a job that came long ago, or whose chunks take long,
+        -- would otherwise run through its past before anybody else's turn.
+        turn_at = greatest(j.turn_at, clock_timestamp())
+          + app.setting('job_turn_penalty') * interval '1 millisecond'
       where j.id = v_job.id;
   end if;
   return v_job.kind;
@@ -111,7 +114,10 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 begin atomic
-  select greatest(0, extract(epoch from min(due.at) - clock_timestamp()))::double precision
+  select case
+    when min(due.at) is not null
+      then greatest(0, extract(epoch from min(due.at) - clock_timestamp()))::double precision
+  end
   from (
     select min(j.run_at) as at from app.jobs j where j.state = 'queued'
     union all

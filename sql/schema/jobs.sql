@@ -24,9 +24,9 @@ create table app.jobs (
   constraint jobs_state_check check (state in ('queued', 'dead'))
 );
 
--- A job's turn is its arrival plus a penalty for each chunk that it was given: a short job
--- overtakes a long one at the next chunk, yet the long one's turn comes, because new arrivals
--- keep getting later.
+-- A job's turn is its arrival, until it is given a chunk, which moves it behind everybody who is
+-- there: a short job overtakes a long one at the next chunk, yet the long one's turn comes, because
+-- new arrivals keep getting later.
 create index jobs_turn_at_id_idx on app.jobs (turn_at, id) where state = 'queued';
 
 comment on table app.jobs is 'Work that waits or is being done. A job that is done is deleted';
