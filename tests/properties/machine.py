@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from itertools import count, cycle
-from typing import Any, ClassVar
+from typing import Any
 
 import httpx
 from hypothesis import strategies as st
@@ -20,6 +20,7 @@ from hypothesis.stateful import (
 
 from tests.properties.model import FEEDS, WHITE_SPACE, Model
 from tests.support.client import Member, expect, refused
+from tests.support.horizon import forget, raise_horizon
 from tests.support.paging import ids, walk
 from tests.support.servers import Served
 
@@ -30,6 +31,8 @@ LIMITS = st.fixed_dictionaries(
     {
         "fan_out_sync_limit": st.integers(0, 3),
         "fan_out_chunk_size": st.integers(1, 3),
+        "fan_out_pull_limit": st.integers(0, 6),
+        "fan_out_push_limit": st.integers(0, 3),
         "backfill_sync_limit": st.integers(0, 3),
         "backfill_chunk_size": st.integers(1, 3),
         "account_purge_sync_limit": st.integers(0, 8),
@@ -63,7 +66,6 @@ class Microblog(RuleBasedStateMachine):
 
     people: Bundle[Member] = Bundle("people")
     ghosts: Bundle[Member] = Bundle("ghosts")
-    chunks: ClassVar[Counter[str]] = Counter()  # worked, by kind of job, in all runs together
 
     def __init__(self, api: Served) -> None:
         super().__init__()
@@ -74,6 +76,7 @@ class Microblog(RuleBasedStateMachine):
         self.names = count(1)
         self.turn = 0
         self.purging = False
+        self.chunks: Counter[str] = Counter()  # worked, by kind of job
         forget_everything(api)
 
     def recorded(self, row: dict[str, Any]) -> None:
@@ -279,10 +282,25 @@ class Microblog(RuleBasedStateMachine):
     def change_limits(self, limits: dict[str, int]) -> None:
         self.api.database.set(**limits)
 
+    @rule(away=st.lists(people, min_size=1, max_size=3), back=st.booleans())
+    def drop_timelines_of_people_away_for_long(self, away: list[Member], back: bool) -> None:
+        """They read on nevertheless, and have a timeline again after they log in."""
+        forget(self.api.database, [member.id for member in away])
+        for member in away:
+            self.check_whole_feeds(member, cycle([4]))
+            if back:
+                self.log_out_everywhere_and_in_again(member)
+
+    @precondition(lambda self: self.written)
+    @rule(nth_last=NTH_LAST)
+    def let_retention_pass(self, nth_last: int) -> None:
+        """Entries of posts older than this one are dropped; nobody notices."""
+        raise_horizon(self.api.database, self.post(nth_last))
+
     @rule(chunks=st.integers(1, 4))
     def work_a_little(self, chunks: int) -> None:
         for _ in range(chunks):
-            self.api.database.work()
+            self.chunks[self.api.database.work() or "nothing"] += 1
 
     @rule(sizes=PAGE_SIZES)
     def drain(self, sizes: list[int]) -> None:
@@ -293,9 +311,7 @@ class Microblog(RuleBasedStateMachine):
         pages = cycle(sizes)
         self.check_posts(walk(self.api, "feed_public", None, pages), "feed_public", None)
         for member in self.members.values():
-            for feed in FEEDS:
-                rows = walk(self.api, feed, member.token, pages)
-                self.check_posts(rows, feed, member.id)
+            self.check_whole_feeds(member, pages)
             self.check_people(member, pages)
             self.check_profile(member)
 
@@ -362,6 +378,11 @@ class Microblog(RuleBasedStateMachine):
                 mine = {i for i in allowed if self.model.posts[i].author == member.id}
                 assert mine <= set(ids(shown)), f"own posts of {member.username}"
 
+    def check_whole_feeds(self, member: Member, pages: Iterator[int]) -> None:
+        """Three feeds are what they are defined to be: one's queue is empty, or not needed."""
+        for feed in FEEDS:
+            self.check_posts(walk(self.api, feed, member.token, pages), feed, member.id)
+
     def check_public(self) -> None:
         self.check_posts(walk(self.api, "feed_public", None, 100), "feed_public", None)
 
@@ -399,3 +420,4 @@ def forget_everything(api: Served) -> None:
         " and tablename not in ('settings', 'job_schedules', 'secrets', 'feed_horizon')"
     )
     api.database.run(f"truncate {tables} restart identity")
+    api.database.run("update app.feed_horizon set post_id = 0")
