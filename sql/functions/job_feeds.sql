@@ -17,10 +17,11 @@ language plpgsql
 volatile
 as $$
 declare
-  v_delivered_from bigint;
+  v_is_back boolean;
+  v_returns integer;
 begin
-  select s.delivered_from
-    into v_delivered_from
+  select s.delivered_from = 9007199254740992
+    into v_is_back
     from app.feed_states s
     where s.user_id = feed_keep.user_id
     for no key update;
@@ -29,11 +30,15 @@ begin
       active_until = greatest(
         s.active_until, session_end + app.setting('feed_active_time') * interval '1 second'
       ),
-      delivered_from = least(s.delivered_from, h.post_id)
+      delivered_from = least(s.delivered_from, h.post_id),
+      returns = s.returns + v_is_back::integer
     from app.feed_horizon h
-    where s.user_id = feed_keep.user_id;
-  if v_delivered_from = 9007199254740992 then
-    perform app.job_add('feed_rebuild', jsonb_build_object('user_id', feed_keep.user_id));
+    where s.user_id = feed_keep.user_id
+    returning s.returns into v_returns;
+  if v_is_back then
+    perform app.job_add(
+      'feed_rebuild', jsonb_build_object('user_id', feed_keep.user_id, 'returns', v_returns)
+    );
   end if;
 end
 $$;
@@ -42,7 +47,8 @@ comment on function app.feed_keep(bigint, timestamptz) is 'A session starts: its
 
 -- New posts are delivered since the login committed. A chunk brings the older ones of the next 64
 -- authors, under their locks: what it sees is what there was before, what comes after is delivered.
--- The row of feed_states excludes follows and unfollows of this reader meanwhile.
+-- The row of feed_states excludes follows and unfollows of this reader meanwhile. A job left over
+-- from an earlier return has nothing to say: what it brought then is dropped.
 create function app.job_feed_rebuild(args jsonb, progress bigint)
 returns bigint
 language plpgsql
@@ -52,15 +58,18 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_user_id constant bigint := args ->> 'user_id';
+  v_returns constant integer := args ->> 'returns';
   v_batch constant integer := 64;
   v_from_id bigint;
   v_authors bigint[];
 begin
-  select s.delivered_from
+  select greatest(s.delivered_from, h.post_id)
     into v_from_id
-    from app.feed_states s
-    where s.user_id = v_user_id and s.delivered_from < s.complete_from
-    for no key update;
+    from app.feed_states s, app.feed_horizon h
+    where s.user_id = v_user_id
+      and s.returns = v_returns
+      and s.delivered_from < s.complete_from
+    for no key update of s;
   if not found then
     return null;
   end if;
@@ -93,7 +102,7 @@ end
 $$;
 
 comment on function app.job_feed_rebuild(jsonb, bigint) is
-  'Job {user_id}: makes the timeline of somebody who came back. Progress: last author brought in';
+  'Job {user_id, returns}: makes the timeline of somebody who came back. Progress: last author brought in';
 
 -- Their reads come from below the horizon as soon as this commits.
 create function app.job_feeds_release(args jsonb, progress bigint)

@@ -22,6 +22,7 @@ create table app.feed_states (
   delivered_from bigint not null default 0,
   complete_from bigint not null default 0,
   active_until timestamptz not null default now() + interval '7 days',
+  returns integer not null default 0,
   constraint feed_states_complete_from_check check (complete_from >= delivered_from)
 );
 
@@ -36,6 +37,8 @@ comment on column app.feed_states.complete_from is
   'Readers find all entries from this id on; later than delivered_from while a job fills in what was missed';
 comment on column app.feed_states.active_until is
   'Kept for as long; each login moves it to feed_active_time after the end of the session, so that reading writes nothing';
+comment on column app.feed_states.returns is
+  'How often they came back after their timeline was dropped; tells the rebuild of this time from one of an earlier time';
 
 create table app.feed_horizon (
   post_id bigint not null,
