@@ -18,6 +18,7 @@ COMMANDS = {
     "doctor": "microblog.commands.doctor",
     "migrate": "microblog.commands.migrate",
     "import": "microblog.commands.import_",
+    "seed": "microblog.commands.seed",
     "worker": "microblog.commands.worker",
     "psql": "microblog.commands.psql",
     "demo": "microblog.commands.demo",

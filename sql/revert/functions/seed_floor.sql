@@ -1,0 +1,8 @@
+-- Revert microblog:functions/seed_floor from pg
+
+begin;
+
+drop function app.seed_floor_index;
+drop function app.seed_floor_begin;
+
+commit;
