@@ -13,9 +13,9 @@ language plpgsql
 volatile
 as $$
 begin
-  create table app.seed_floor_users (like app.users);
-  create table app.seed_floor_posts (like app.posts);
-  create table app.seed_floor_follows (like app.follows);
+  create table app.seed_floor_users (like app.users including defaults);
+  create table app.seed_floor_posts (like app.posts including defaults);
+  create table app.seed_floor_follows (like app.follows including defaults);
 end
 $$;
 
