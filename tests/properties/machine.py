@@ -205,6 +205,19 @@ class Microblog(RuleBasedStateMachine):
             self.recorded(row)
 
     @precondition(lambda self: self.written)
+    @rule(person=people, nth_last=NTH_LAST)
+    def write_with_an_id_taken_earlier(self, person: Member, nth_last: int) -> None:
+        """A post takes its id first and its place among the author's posts later."""
+        taken = self.post(nth_last) - 1
+        if taken not in self.written:
+            self.api.database.run(
+                "insert into app.posts (id, author_id, content) values (%s, %s, 'late')",
+                [taken, person.id],
+            )
+            self.model.write(taken, person.id, "late", None)
+            self.written.append(taken)
+
+    @precondition(lambda self: self.written)
     @rule(nth_last=NTH_LAST, person=people)
     def delete_a_post(self, nth_last: int, person: Member) -> None:
         """Somebody else tries first; the author does wherever there is one."""
@@ -290,6 +303,7 @@ class Microblog(RuleBasedStateMachine):
             self.check_whole_feeds(member, cycle([4]))
             if back:
                 self.log_out_everywhere_and_in_again(member)
+                self.check_whole_feeds(member, cycle([3]))  # behind it the rebuild is queued
 
     @precondition(lambda self: self.written)
     @rule(nth_last=NTH_LAST)
