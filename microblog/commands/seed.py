@@ -24,12 +24,14 @@ from microblog.settings import Settings
     help="Posts are of the 60 days before this one. Default: today (UTC).",
 )
 @click.option("--floor", is_flag=True, help="Also measure a bare COPY of the same rows.")
+@click.option("--audit-all", is_flag=True, help="Audit every user, not a sample of many.")
 def command(
     settings: Settings,
     preset: str,
     number: int | None,
     until: datetime | None,
     floor: bool,
+    audit_all: bool,
     **parameters: int | float | None,
 ) -> None:
     """Fill an empty database with a made-up network, all or nothing.
@@ -39,4 +41,4 @@ def command(
     """
     shape = PRESETS[preset].changed(seed=number, **parameters)
     until = until.replace(tzinfo=UTC) if until else None
-    seed(settings, shape, console=console, until=until, floor=floor)
+    seed(settings, shape, console=console, until=until, floor=floor, audit_all=audit_all)

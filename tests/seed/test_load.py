@@ -244,10 +244,14 @@ def test_a_load_that_is_killed_leaves_nothing_and_is_run_again(
         "    print('copied', flush=True)\n"
         "    threading.Event().wait()\n"
         "load._restore = stop\n"
-        "seed(Settings.load(sys.argv[1]), PRESETS['demo'], sys.argv[2])\n"
+        "settings = Settings.create(sys.argv[1], pg_port=int(sys.argv[2]))\n"
+        "seed(settings, PRESETS['demo'], sys.argv[3])\n"
     )
     with subprocess.Popen(
-        [sys.executable, script, database.settings.stack, database.name],
+        [
+            *(sys.executable, script),
+            *(database.settings.stack, str(database.settings.pg_port), database.name),
+        ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -265,6 +269,24 @@ def test_a_load_that_is_killed_leaves_nothing_and_is_run_again(
     fill(database)
     assert schema_dump(database) == before
     database.assert_sound()
+
+
+def test_a_sample_of_users_is_audited_where_there_are_too_many(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both audits find a feed row that is gone and a counter that is off."""
+    monkeypatch.setattr(load, "AUDIT_ALL", 0)
+    fill(database)
+    reader = MIXED.readers()[50][0]
+    database.run("delete from app.feed_entries where user_id = %s", [reader])
+    database.run("update app.user_counters set posts_count = -1 where user_id = %s", [reader])
+    found = database.run(
+        "select problem, count(*) from dba.drift_sample(%s) group by problem order by problem",
+        [[reader, reader, LARGEST_AUTHOR]],
+    )
+    assert [problem for problem, _ in found] == ["counters", "missing"]
+    assert found[0][1] == 1
+    assert found[1][1] == database.value("select count(*) from dba.feed_drift()")
 
 
 def test_the_rows_thread_ends_with_a_load_that_fails(
