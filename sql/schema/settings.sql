@@ -12,7 +12,9 @@ create table app.settings (
   value bigint not null,
   unit text not null,
   description text not null,
-  constraint settings_value_check check (value >= 0)
+  constraint settings_value_check check (value >= 0),
+  -- A chunk of nothing would end a job with nothing done.
+  constraint settings_chunk_size_check check (value > 0 or name not like '%\_chunk\_size')
 );
 
 comment on table app.settings is 'Run-time limits of the microblog, one a row';
