@@ -84,18 +84,17 @@ def seed(
             entries, pulled = _load(connection, rows, steps, audit_all)
         seconds = time.perf_counter() - start
         mutual = _mutual(connection, rows)
-        with Steps(console) as after:
-            with after.step("vacuum"):
-                connection.execute("vacuum " + ", ".join(f"app.{table}" for table in TABLES))
-            floor_steps = _floor(connection, rows, after) if floor else None
+        with Steps(console) as after, after.step("vacuum"):
+            connection.execute("vacuum " + ", ".join(f"app.{table}" for table in TABLES))
         report.distribution(console, rows, mutual)
         report.sizes(console, connection, TABLES)
-        report.timings(console, steps.done + after.done[:1], seconds, floor_steps)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    floor_seconds = sum(step.seconds for step in floor_steps) if floor_steps else None
-    seeded = Seeded(shape, entries, pulled, seconds, floor_seconds)
-    report.summary(console, rows, entries, pulled, peak)
-    return seeded
+        report.timings(console, steps.done + after.done)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        report.summary(console, rows, entries, pulled, seconds, peak)
+        bare = _floor(connection, rows, console) if floor else None
+        if bare is not None:
+            report.floor(console, seconds, bare)
+    return Seeded(shape, entries, pulled, seconds, bare)
 
 
 def _until(until: datetime | None) -> datetime:
@@ -224,10 +223,10 @@ def _call(connection: Connection, call: str, *parameters: Any) -> Any:
 # -- the floor -----------------------------------------------------------------------------------
 
 
-def _floor(connection: Connection, rows: Rows, steps: Steps) -> list[Any]:
-    """Copy the same rows into plain tables, build the same indexes, forget it all."""
-    before = len(steps.done)
-    with _loading(connection):
+def _floor(connection: Connection, rows: Rows, console: Console) -> float:
+    """Copy the same rows into plain tables, build the same indexes, forget it all; seconds."""
+    start = time.perf_counter()
+    with Steps(console) as steps, _loading(connection):
         _call(connection, "app.seed_floor_begin()")
         for table in rows.tables():
             name = table.table.removeprefix("app.")
@@ -237,5 +236,6 @@ def _floor(connection: Connection, rows: Rows, steps: Steps) -> list[Any]:
             number = 1
             while _call(connection, "app.seed_floor_index(%s)", number) is not None:
                 number += 1
+        seconds = time.perf_counter() - start
         raise psycopg.Rollback
-    return steps.done[before:]
+    return seconds

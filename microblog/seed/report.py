@@ -55,23 +55,26 @@ def sizes(console: Console, connection: psycopg.Connection[Any], tables: Iterabl
     console.print(table)
 
 
-def timings(console: Console, steps: list[Step], seconds: float, floor: list[Step] | None) -> None:
-    """Print the seconds of each step, and the floor's beside them."""
+def timings(console: Console, steps: Iterable[Step]) -> None:
+    """Print the seconds of each step."""
     table = _table("step", "seconds", "rows/s")
-    for step in [*steps, *(floor or [])]:
+    for step in steps:
         rate = f"{step.rows / step.seconds:,.0f}" if step.rows and step.seconds else NONE
         table.add_row(step.name, f"{step.seconds:.1f}", rate)
     console.print(table)
-    console.print(f"all, to the commit: {seconds:.1f} s")
-    if floor:
-        bare = sum(step.seconds for step in floor)
-        console.print(
-            f"floor, a bare copy of the same users, posts and follows and their indexes: "
-            f"{bare:.1f} s; ratio {seconds / bare:.2f}"
-        )
 
 
-def summary(console: Console, rows: Rows, entries: int, pulled: int, peak_mb: int) -> None:
+def floor(console: Console, seconds: float, bare: float) -> None:
+    """Print how many times as long as the floor the load took."""
+    console.print(
+        f"floor, a bare copy of the same users, posts and follows and their indexes: "
+        f"{bare:.1f} s; the load took {seconds:.1f} s; ratio {seconds / bare:.2f}"
+    )
+
+
+def summary(
+    console: Console, rows: Rows, entries: int, pulled: int, seconds: float, peak_mb: int
+) -> None:
     """Print what there is now, and whom benchmarks may ask for."""
     shape = rows.shape
     console.print(
@@ -82,7 +85,10 @@ def summary(console: Console, rows: Rows, entries: int, pulled: int, peak_mb: in
     console.print(f"largest author: user {LARGEST_AUTHOR}, {shape.largest:,} followers")
     for degree, ids in shape.readers().items():
         console.print(f"readers of exactly {degree:,} authors: users {ids[0]}–{ids[-1]}")
-    console.print(f"memory of this process, at its peak: {peak_mb:,} MB")
+    console.print(
+        f"loaded in {seconds:.1f} s, to the commit; memory of this process, at its peak: "
+        f"{peak_mb:,} MB"
+    )
 
 
 def _table(*columns: str) -> Table:
