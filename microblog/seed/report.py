@@ -32,7 +32,7 @@ def distribution(console: Console, rows: Rows, mutual: float) -> None:
         f"{found.heavy:.2f}",
         "smaller: more people than the power law has",
     )
-    table.add_row("largest", f"{rows.followers.max():,}", "some 3 million")
+    table.add_row("largest", f"{rows.followers.max():,}", NONE)
     table.add_row("both follow, of connected pairs", f"{mutual:.1%}", f"{SOURCE_RECIPROCITY:.1%}")
     for level, value in found.quantiles.items():
         table.add_row(f"quantile {level:g}", f"{value:,}", NONE)
