@@ -70,7 +70,8 @@ begin
       from app.follows x
       where x.follower_id = v_user_id
       order by x.followed_id
-      limit v_chunk_size
+      -- As many as app.author_lock_shared locks one by one: a chunk must not stop all authors.
+      limit least(v_chunk_size, 1000)
       for update
     ) x
     where f.follower_id = v_user_id and f.followed_id = x.followed_id;

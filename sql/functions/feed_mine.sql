@@ -5,7 +5,7 @@
 begin;
 set local role microblog_owner;
 
--- Written as functions/feed_timeline explains.
+-- Written as functions/feed_page explains.
 create function api.feed_mine(cursor text default null, "limit" integer default null)
 returns setof app.page_post
 language sql

@@ -104,7 +104,7 @@ begin atomic
     cross join lateral app.feed_below(
       least(app.page_top(cursor), (select h.id from horizon h)), l.rows, with_own
     ) b
-    where l.rows > 0
+    where l.rows > 0 and (select h.id from horizon h) > 0
   )
   select p.id, p.content, p.created_at, p.parent_id, p.replies_count, p.author
   from page p

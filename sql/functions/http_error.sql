@@ -38,6 +38,18 @@ $$;
 comment on function app.http_error(integer, text, text, text, text) is
   'Refuses the request: raises an error that PostgREST answers with this status and body. Rolls back; never returns';
 
+create function app.busy()
+returns void
+language sql
+volatile
+begin atomic
+  select app.http_error(503, 'busy', 'The server is busy with the same rows; nothing was written.',
+    'Send the request again in a moment.');
+end;
+
+comment on function app.busy() is 'Refuses a request that waited too long for others: 503';
+
+grant execute on function app.busy() to anon, member;
 grant execute on function app.http_error(integer, text, text, text, text) to anon, member;
 
 commit;

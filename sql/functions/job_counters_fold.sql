@@ -5,9 +5,9 @@
 begin;
 set local role microblog_owner;
 
--- Moves deltas into the rows they belong to; a reader sees the same sum before and after. It may
--- wait for a counter row, in id order; nobody ever waits for it, so no cycle can form. A delta
--- whose user or post is gone goes with it.
+-- Moves deltas into the rows they belong to; a reader sees the same sum before and after. Never
+-- waits either: a row that somebody holds keeps its deltas for the next time, so no cycle can form,
+-- whatever the order in which requests lock. A delta whose user or post is gone goes with it.
 create function app.job_counters_fold(args jsonb, progress bigint)
 returns bigint
 language plpgsql
@@ -19,17 +19,23 @@ declare
   v_batch constant integer := 1000;
   v_users bigint[];
   v_posts bigint[];
+  v_free bigint[];
 begin
   v_users := array(
     select distinct d.user_id from app.user_counter_deltas d order by d.user_id limit v_batch
   );
-  perform from app.user_counters c
+  v_free := array(
+    select c.user_id
+    from app.user_counters c
     where c.user_id = any (v_users)
     order by c.user_id
-    for no key update;
+    for no key update skip locked
+  );
   with taken as (
     delete from app.user_counter_deltas d
-    where d.user_id = any (v_users)
+    where d.user_id = any (v_free)
+      or d.user_id = any (v_users)
+        and not exists (select from app.user_counters c where c.user_id = d.user_id)
     returning d.user_id, d.followers, d.following, d.posts
   )
   update app.user_counters c
@@ -51,13 +57,18 @@ begin
   v_posts := array(
     select distinct d.post_id from app.post_counter_deltas d order by d.post_id limit v_batch
   );
-  perform from app.posts p
+  v_free := array(
+    select p.id
+    from app.posts p
     where p.id = any (v_posts)
     order by p.id
-    for no key update;
+    for no key update skip locked
+  );
   with taken as (
     delete from app.post_counter_deltas d
-    where d.post_id = any (v_posts)
+    where d.post_id = any (v_free)
+      or d.post_id = any (v_posts)
+        and not exists (select from app.posts p where p.id = d.post_id)
     returning d.post_id, d.replies
   )
   update app.posts p

@@ -38,7 +38,12 @@ $$;
 comment on function app.password_require(text) is 'Refuses a new password that is too short or that bcrypt would cut';
 
 -- A user that does not exist costs the same work as one that does: a hash at the cost of new
--- passwords. So neither the answer nor its time tells whether there is such a user.
+-- passwords, whatever the password's length. So neither the answer nor its time tells whether
+-- there is such a user, as long as bcrypt_cost is what the stored hashes were made with.
+--
+-- A match locks the row of app.credentials to the end of the transaction, and looks again: a
+-- password that is changed while bcrypt computes starts no session any more, and a change sees
+-- every session that the old password started.
 create function app.password_matches(user_id bigint, password text)
 returns boolean
 language plpgsql
@@ -46,6 +51,7 @@ volatile
 as $$
 declare
   v_hash text;
+  v_is_equal boolean;
 begin
   select c.password_hash
     into v_hash
@@ -55,9 +61,15 @@ begin
     perform app.password_hash(coalesce(password, ''));
     return false;
   end if;
-  return coalesce(
-    octet_length(password) <= 72 and extensions.crypt(password, v_hash) = v_hash, false
-  );
+  v_is_equal := extensions.crypt(coalesce(password, ''), v_hash) = v_hash;
+  -- bcrypt reads no more than 72 bytes: a longer password with the right beginning is wrong.
+  if not v_is_equal or octet_length(password) > 72 then
+    return false;
+  end if;
+  perform from app.credentials c
+    where c.user_id = password_matches.user_id and c.password_hash = v_hash
+    for no key update;
+  return found;
 end
 $$;
 

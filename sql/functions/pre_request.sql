@@ -23,6 +23,17 @@ declare
   v_method constant text := current_setting('request.method', true);
   v_user_id bigint;
 begin
+  -- A GET would do all the work of these before PostgreSQL refused its first write: a wrong password
+  -- would look different from a right one, and stand in the proxy's log.
+  if v_method in ('GET', 'HEAD')
+    and v_path in (
+      '/rpc/signup', '/rpc/login', '/rpc/logout', '/rpc/password_change', '/rpc/account_delete'
+    )
+  then
+    perform app.http_error(405, 'method_not_allowed', format('There is no %s %s.', v_method, v_path),
+      'Send a POST with a JSON object.');
+  end if;
+
   if v_claims ->> 'role' = 'member' then
     select s.user_id
       into v_user_id

@@ -8,7 +8,7 @@ set local role microblog_owner;
 -- One row for each post in each reader's timeline, one's own posts excepted: those are merged in
 -- when the feed is read. One index, which is also the order of reading. No foreign keys: a check
 -- of each would more than halve the rate of fan-out; what they would do, the triggers on posts,
--- follows and users do, and app.feed_audit proves.
+-- follows and users do, and dba.feed_drift proves.
 create table app.feed_entries (
   user_id bigint not null,
   post_id bigint not null,

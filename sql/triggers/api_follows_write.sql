@@ -35,6 +35,8 @@ begin
       perform app.http_error(404, 'user_not_found',
         format('There is no user %s any more.', new.followed_id),
         'The account was deleted at the same moment.');
+    when lock_not_available or deadlock_detected then
+      perform app.busy();
   end;
   if new.created_at is null then
     select f.created_at

@@ -16,8 +16,13 @@ begin
     perform app.http_error(403, 'not_yours', 'Only one''s own posts can be deleted.',
       format('Post %s is somebody else''s; nothing was deleted.', old.id));
   end if;
-  delete from app.posts p where p.id = old.id;
   perform app.row_written();
+  begin
+    delete from app.posts p where p.id = old.id;
+  exception
+    when lock_not_available or deadlock_detected then
+      perform app.busy();
+  end;
   return old;
 end
 $$;

@@ -76,6 +76,8 @@ begin
       perform app.http_error(409, 'gone_meanwhile',
         'The post replied to, or this account, was deleted at the same moment.',
         'Nothing was posted. Read the thread again.');
+    when lock_not_available or deadlock_detected then
+      perform app.busy();
   end;
 
   if v_key is not null then

@@ -28,15 +28,27 @@ begin
       'Shorten it. Characters are counted as Unicode code points.');
   end if;
 
+  -- Only what changes: another request may be changing the other column.
   begin
     update app.users u
-      set username = new.username, description = new.description
-      where u.id = old.id;
+      set
+        username = case
+          when new.username collate "C" is distinct from old.username collate "C" then new.username
+          else u.username
+        end,
+        description = case
+          when new.description is distinct from old.description then new.description
+          else u.description
+        end
+      where u.id = old.id
+      returning u.username, u.description into new.username, new.description;
   exception
     when unique_violation then
       perform app.http_error(409, 'username_taken',
         format('The username %s is taken.', new.username),
         'Choose another; upper and lower case do not tell names apart.');
+    when lock_not_available or deadlock_detected then
+      perform app.busy();
   end;
   return new;
 end

@@ -101,11 +101,12 @@ def test_sign_up_takes_no_more_than_name_and_password(api: Served) -> None:
 def test_a_get_makes_no_account_and_no_session(api: Served) -> None:
     member = api.signup()
     answer = api.get("/rpc/signup", params={"username": "by_get", "password": PASSWORD})
-    expect(405, answer)
+    refused(400, "parameter_unknown", answer)
     assert api.get("/users?username=eq.by_get").json() == []
     credentials = {"username": member.username, "password": member.password}
-    expect(405, api.get("/rpc/login", params=credentials))
-    expect(405, member.get("/rpc/logout"))
+    refused(400, "parameter_unknown", api.get("/rpc/login", params=credentials))
+    for call in ("signup", "login", "logout"):
+        expect(405, member.get(f"/rpc/{call}"))
     expect(200, member.get("/rpc/me"))
 
 
@@ -295,3 +296,14 @@ def test_the_name_of_a_deleted_account_is_free_for_another(
     refused(401, "invalid_credentials", own_api.login("PHOENIX", PASSWORD))
     own_api.database.assert_sound()
     expect(200, second.get("/rpc/me"))
+
+
+def test_a_get_of_login_tells_nothing_about_a_password(api: Served) -> None:
+    member = api.signup()
+    answers = [
+        api.get("/rpc/login", params={"username": member.username, "password": password})
+        for password in (member.password, "a wrong one")
+    ]
+    assert answers[0].status_code == answers[1].status_code
+    assert answers[0].content == answers[1].content
+    assert answers[0].status_code in (400, 405)

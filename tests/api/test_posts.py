@@ -315,3 +315,12 @@ def test_posts_are_never_changed(api: Served) -> None:
     ):
         told(405, "method_not_allowed", answer, "/posts", "DELETE")
     assert api.get(path).json() == [post]
+
+
+def test_a_request_writes_at_most_100_rows(api: Served) -> None:
+    member = api.signup()
+    rows = [{"content": f"post {n}"} for n in range(101)]
+    refused(400, "rows_too_many", member.post("/posts", json=rows))
+    assert contents(member) == []
+    expect(201, member.post("/posts", json=rows[:100]))
+    assert len(contents(member)) == 100

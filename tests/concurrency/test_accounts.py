@@ -135,47 +135,72 @@ def test_a_deletion_waits_for_a_fold_of_its_counters(
     assert database.counts(b) == (0, 0, 0)
 
 
-def test_a_fold_that_meets_a_deletion_in_flight_waits_and_drops_its_deltas(
+def test_a_fold_passes_over_rows_that_a_deletion_holds_and_drops_their_deltas_later(
     database: Database, actors: Stage
 ) -> None:
-    a, b = database.users(2)
-    database.follow([a, b], [a, b])
-    closing, worker = actors.superuser(), actors.worker()
-    delta(database, a)
-    closing.begin()
-    closing.do("select from app.user_counters where user_id = %s for update", a)
-    delta(database, b)
-    database.run("select app.job_add('counters_fold')")
-    pending = worker.start_blocked(WORK, by=closing)
-    closing.do(CLOSE_ACCOUNT, a)
-    closing.commit()
-    pending.result(60)
-    gone(database, a)
-    assert database.counts(b) == (0, 0, 0)
-
-
-def test_a_fold_half_way_between_users_and_posts_does_not_deadlock_with_a_deletion(
-    database: Database, actors: Stage
-) -> None:
-    """The fold has locked A's counters and comes to B's post; B's deletion has locked the post
-    and comes to A's counters: it appends a delta there instead of waiting.
-    """
+    """It never waits, so it is in nobody's cycle: the deletion may hold what it likes."""
     a, b = database.users(2)
     database.follow([a, b], [a, b])
     post = database.post(b)
     delta(database, a)
+    delta(database, b)
     database.run("insert into app.post_counter_deltas (post_id, replies) values (%s, 0)", [post])
     closing, worker = actors.superuser(), actors.worker()
     closing.begin()
     closing.do("select from app.user_counters where user_id = %s for update", b)
     closing.do("select from app.posts where id = %s for no key update", post)
     database.run("select app.job_add('counters_fold')")
-    pending = worker.start_blocked(WORK, by=closing)
+    assert worker.do(WORK) == [("counters_fold",)]
+    assert database.values("select user_id from app.user_counter_deltas") == [b]
+    assert database.values("select post_id from app.post_counter_deltas") == [post]
     closing.do(CLOSE_ACCOUNT, b)
     closing.commit()
-    pending.result(60)
     gone(database, b)
     assert database.counts(a) == (0, 0, 0)
+
+
+CHANGE_PASSWORD = "select api.password_change('the old one', 'the new one')"
+LOG_IN = "select api.login('somebody', 'the old one')::jsonb ? 'token'"
+
+
+@pytest.fixture
+def somebody(database: Database) -> int:
+    """A user with the password "the old one"."""
+    user: int = database.user("somebody")
+    database.run("select app.jwt_secret_set(repeat('k', 40))")
+    database.run(
+        "insert into app.credentials (user_id, password_hash)"
+        " values (%s, app.password_hash('the old one'))",
+        [user],
+    )
+    return user
+
+
+def test_a_change_of_password_ends_a_session_that_a_login_in_flight_starts(
+    database: Database, actors: Stage, somebody: int
+) -> None:
+    logging_in, changing = actors.superuser(), actors.member(somebody)
+    changing.do("select set_config('request.jwt.claims', '{\"jti\": \"own\"}', false)")
+    logging_in.begin()
+    assert logging_in.do(LOG_IN) == [(True,)]
+    pending = changing.start_blocked(CHANGE_PASSWORD, by=logging_in)
+    logging_in.commit()
+    pending.result(60)
+    assert database.run("select * from app.sessions") == []
+
+
+def test_a_login_that_a_change_of_password_overtakes_is_refused(
+    database: Database, actors: Stage, somebody: int
+) -> None:
+    """The hash was right when it was read; bcrypt took long; it is not right any more."""
+    logging_in, changing = actors.superuser(), actors.member(somebody)
+    changing.do("select set_config('request.jwt.claims', '{\"jti\": \"own\"}', false)")
+    changing.begin()
+    changing.do(CHANGE_PASSWORD)
+    pending = logging_in.start_blocked(LOG_IN, by=changing)
+    changing.commit()
+    assert pending.result(60) == [(False,)]
+    assert database.run("select * from app.sessions") == []
 
 
 @pytest.mark.parametrize("ends", ["commit", "rollback"])

@@ -164,6 +164,28 @@ def test_a_fold_of_reply_counts_and_the_posts_deletion(database: Database, actor
     database.assert_sound()
 
 
+def test_posts_deleted_in_the_opposite_order_of_a_fold(database: Database, actors: Stage) -> None:
+    """A DELETE visits rows as they lie in the table, a fold by id: the fold leaves out what is held."""
+    author = database.user()
+    first, second = database.posts(author, 2)
+    for post in (first, second):
+        database.run(
+            "insert into app.post_counter_deltas (post_id, replies) values (%s, 0)", [post]
+        )
+    deleter, worker = actors.member(author), actors.worker()
+    deleter.begin()
+    deleter.do(DELETE_POST, second)
+    database.run("select app.job_add('counters_fold')")
+    worker.begin()
+    assert worker.do(WORK) == [("counters_fold",)]
+    pending = deleter.start_blocked(DELETE_POST, first, by=worker)
+    worker.commit()
+    pending.result(60)
+    deleter.commit()
+    assert database.run("select * from app.posts") == []
+    database.assert_sound()
+
+
 def with_key(actor: Actor, key: str) -> Actor:
     """Let this actor's requests bear an Idempotency-Key."""
     headers = json.dumps({"idempotency-key": key})

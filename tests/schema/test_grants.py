@@ -60,7 +60,7 @@ MEMBER_CALLS = ANON_CALLS | {
 
 # The functions in app that requests run with the caller's rights or are let into.
 HELPERS = {
-    "current_user_id", "http_error", "page_cursor", "page_limit", "page_more", "page_top",
+    "busy", "current_user_id", "http_error", "page_cursor", "page_limit", "page_more", "page_top",
     "post_created_at", "post_id_at", "post_require", "pre_request", "text_trimmed", "user_require",
 }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 begin;
 
+drop function app.busy;
 drop function app.http_error;
 
 commit;

@@ -3,5 +3,6 @@
 begin;
 
 select 'app.http_error'::regproc;
+select 'app.busy'::regproc;
 
 rollback;
