@@ -196,6 +196,27 @@ def test_head_names_the_next_page(reader: Member, post_id: int, call: str) -> No
     assert head.headers["X-Next-Cursor"] == got.headers["X-Next-Cursor"]
 
 
+@pytest.mark.parametrize("query", ["offset=1", "order=id", "id=lt.5", "and=(id.lt.5)", "%6cimit=5"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_page_cannot_be_cut_or_sorted_another_way(
+    reader: Member, method: str, query: str
+) -> None:
+    answer = reader.api.request(method, f"/rpc/feed_mine?{query}", reader.token)
+    told(400, "parameter_unknown", answer, "cursor, limit, post_id, user_id and select")
+
+
+def test_a_page_does_not_pass_for_the_total(reader: Member) -> None:
+    for path in ("/rpc/feed_mine?limit=2", "/rpc/feed_public"):
+        answer = expect(200, reader.get(path, headers={"Prefer": "count=exact"}))
+        assert answer.headers["Content-Range"].endswith("/*")
+
+
+def test_the_columns_of_a_page_can_be_chosen(reader: Member) -> None:
+    answer = expect(200, reader.get("/rpc/feed_mine?select=id,parent_id&limit=2"))
+    assert [list(row) for row in answer.json()] == [["id", "parent_id"]] * 2
+    assert answer.headers["X-Next-Cursor"] == str(answer.json()[-1]["id"])
+
+
 def test_an_empty_feed_is_plainly_empty(api: Served) -> None:
     member, quiet = api.signups(2)
     member.follow(quiet)

@@ -16,13 +16,13 @@ ALLOWED = "http://localhost:3000"
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def assert_error(answer: httpx.Response, status: int) -> None:
+def assert_error(answer: httpx.Response, status: int, code: str | None = None) -> None:
     """Have the four fields of every error, a message for a person, and an id to report."""
     assert answer.status_code == status
     assert answer.headers["content-type"].startswith("application/json")
     error = answer.json()
     assert list(error) == ["code", "message", "details", "hint"]
-    assert error["code"] == f"HTTP{status}"
+    assert error["code"] == (code or f"HTTP{status}")
     assert error["message"]
     assert error["hint"]
     assert UUID.fullmatch(answer.headers["x-request-id"])
@@ -73,16 +73,17 @@ def test_health_has_short_paths(door: httpx.Client, path: str, inner: str) -> No
         ("limit=5", "5", ""),
         ("cursor=9&limit=5", "5", "cursor=9"),
         ("limit=5&cursor=9", "5", "cursor=9"),
-        ("a=1&limit=5&b=2", "5", "a=1&b=2"),
-        ("limit=5&limit=6&a=1", "5", "a=1"),
+        ("cursor=9&limit=5&select=id", "5", "cursor=9&select=id"),
+        ("limit=5&limit=6&user_id=1", "5", "user_id=1"),
         ("limit=", None, ""),
-        ("limit&a=1", None, "a=1"),
+        ("limit&post_id=1", None, "post_id=1"),
+        ("&cursor=9&&limit=5&", "5", "cursor=9&&"),
         ("limit=%35", "5", ""),
         ("limit=-1", "-1", ""),
         ("limit=abc", "abc", ""),
         ("limit=5%0d%0aX-Forwarded-For:%201.2.3.4", "5??X-Forwarded-For??1.2.3.4", ""),
         ("limit=5%00", "5?", ""),
-        ("xlimit=5&limits=6", None, "xlimit=5&limits=6"),
+        ("cursor=limit=6", None, "cursor=limit=6"),
         ("", None, ""),
     ],
 )
@@ -108,6 +109,52 @@ def test_limit_of_anything_else_stays(door: httpx.Client, method: str, path: str
     seen = door.request(method, path, headers={"X-Page-Limit": "99"}).json()
     assert seen["path"] == path
     assert "x-page-limit" not in seen["headers"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["offset=5", "order=id", "id=lt.5", "and=(id.lt.5)", "columns=id", "xlimit=5", "limits=6"]
+    + ["%6cimit=5", "limi%74=5", "limit%00=5", "%00", "limit+=5", "Limit=5", "=5", "a"]
+    + ["cursor=1&offset=5", "offset=5&cursor=1", "cursor=1&=5", "cursor=1;a&offset=5"],
+)
+def test_other_parameters_of_a_function_are_refused(door: httpx.Client, query: str) -> None:
+    for method in ("GET", "POST"):
+        answer = door.request(method, f"/rpc/feed_public?{query}", headers={"Origin": ALLOWED})
+        assert_error(answer, 400, "parameter_unknown")
+        assert "cursor, limit, post_id, user_id and select" in answer.json()["message"]
+        assert answer.headers["access-control-allow-origin"] == ALLOWED
+    head = door.head(f"/rpc/feed_public?{query}")
+    assert (head.status_code, head.content) == (400, b"")
+
+
+def test_preferences_go_to_tables_and_not_to_functions(door: httpx.Client) -> None:
+    for method in ("GET", "POST"):
+        sent = [("Prefer", "count=exact"), ("Prefer", "return=representation")]
+        assert "prefer" not in door.request(method, "/rpc/up", headers=sent).json()["headers"]
+    seen = door.post("/posts", headers={"Prefer": "return=representation"}).json()
+    assert seen["headers"]["prefer"] == "return=representation"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/users/5", "/users/", "//users", "/rpc/", "/rpc//me", "/rpc/me/", "/rpc/me/5", "/Users"]
+    + ["/%75sers", "/rpc/%6ce", "/%72pc/me", "/users%00", "/rpc/me%00", "/users%2f5", "/é"]
+    + ["/users;a", "/users.json", "/up/", "/a/me"],
+)
+def test_an_address_of_another_form_is_404(door: httpx.Client, path: str) -> None:
+    address = str(door.base_url).rstrip("/") + path
+    for method in ("GET", "POST", "PATCH", "DELETE"):
+        answer = door.request(method, f"{address}?id=eq.5", headers={"Origin": ALLOWED})
+        assert_error(answer, 404, "not_found")
+        assert "/users?id=eq.5" in answer.json()["hint"]
+        assert answer.headers["access-control-allow-origin"] == ALLOWED
+    head = door.head(address)
+    assert (head.status_code, head.content) == (404, b"")
+
+
+@pytest.mark.parametrize("path", ["/", "/users", "/rpc/me", "/rpc/password_change", "/x_1"])
+def test_an_address_of_the_usual_form_reaches_the_api(door: httpx.Client, path: str) -> None:
+    assert door.get(path).json()["path"] == path
 
 
 def test_body_of_64_kilobytes_passes_and_a_byte_more_does_not(door: httpx.Client) -> None:
