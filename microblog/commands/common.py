@@ -7,6 +7,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from microblog.errors import StackError
 from microblog.settings import Settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -27,6 +28,18 @@ def stack_option(function: Function) -> Function:
         envvar="MICROBLOG_STACK",
         help="Which stack; they live side by side. Default: main.",
     )(function)
+
+
+def require_made(settings: Settings) -> None:
+    """Raise StackError, naming the stacks there are, where this one was never made."""
+    if settings.file.exists():
+        return
+    names = sorted(file.parent.name for file in settings.state.parent.glob("*/settings.json"))
+    raise StackError(
+        f"there is no stack {settings.stack}",
+        (f"There are: {', '.join(names)}. " if names else "")
+        + f"Make it: microblog up --stack {settings.stack}",
+    )
 
 
 def say(line: str) -> None:

@@ -4,7 +4,7 @@ import os
 
 import click
 
-from microblog.commands.common import stack_option
+from microblog.commands.common import require_made, stack_option
 from microblog.errors import StackError
 from microblog.settings import Settings
 from microblog.stack import binaries
@@ -17,6 +17,7 @@ from microblog.stack import binaries
 @click.argument("process", required=False)
 def command(settings: Settings, follow: bool, lines: int, process: str | None) -> None:
     """Show the end of the logs: of every process, or of PROCESS (a name of `status`)."""
+    require_made(settings)
     files = sorted(settings.log_dir.glob(f"{process or '*'}.log"))
     if not files:
         names = ", ".join(sorted(path.stem for path in settings.log_dir.glob("*.log")))

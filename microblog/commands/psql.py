@@ -4,7 +4,7 @@ import os
 
 import click
 
-from microblog.commands.common import stack_option
+from microblog.commands.common import require_made, stack_option
 from microblog.settings import Settings
 
 
@@ -13,5 +13,6 @@ from microblog.settings import Settings
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def command(settings: Settings, arguments: tuple[str, ...]) -> None:
     """Open psql as the superuser of the stack's database; ARGUMENTS go to psql."""
+    require_made(settings)
     psql = str(settings.psql)
     os.execv(psql, [psql, "--dbname", settings.socket_dsn(), *arguments])  # noqa: S606

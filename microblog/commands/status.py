@@ -6,7 +6,7 @@ from datetime import timedelta
 import click
 from rich.table import Table
 
-from microblog.commands.common import console, stack_option
+from microblog.commands.common import console, require_made, stack_option
 from microblog.settings import Settings
 from microblog.stack import Stack
 
@@ -17,6 +17,7 @@ COLOURS = {"RUNNING": "green", "STARTING": "yellow", "STOPPED": "dim"}
 @stack_option
 def command(settings: Settings) -> None:
     """Show each process; exit code 1 where one does not run."""
+    require_made(settings)
     table = Table(title=f"stack {settings.stack}", title_justify="left")
     for column in ("process", "state", "pid", "uptime", "address"):
         table.add_column(column, justify="right" if column in ("pid", "uptime") else "left")

@@ -9,7 +9,7 @@ import threading
 
 import click
 
-from microblog.commands.common import stack_option
+from microblog.commands.common import require_made, stack_option
 from microblog.settings import Settings
 from microblog.worker import run_worker
 
@@ -23,6 +23,8 @@ def command(settings: Settings, name: str | None, dsn: str | None) -> None:
 
     The stack runs its own workers (`up --workers N`); this one comes in addition.
     """
+    if dsn is None:
+        require_made(settings)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout
     )

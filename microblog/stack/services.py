@@ -10,25 +10,43 @@ from microblog.stack.supervisor import Program, fingerprint
 
 
 @dataclass(frozen=True)
+class Listener:
+    """A port that a service listens on; ``flag`` is the option of ``microblog up`` for it."""
+
+    service: str
+    port: int
+    flag: str
+    host: str = "127.0.0.1"
+
+
+@dataclass(frozen=True)
 class Service:
     """A process of the stack.
 
-    ``ports`` are those it listens on, ``flag`` the option of ``microblog up`` that changes them,
     ``ready`` tells whether it does its work, within ``timeout`` seconds after its start.
     """
 
     program: Program
     address: str
     ready: Callable[[], bool]
-    ports: tuple[int, ...] = ()
-    flag: str = ""
-    host: str = "127.0.0.1"
     timeout: float = 30.0
 
     @property
     def name(self) -> str:
         """The name it has under the supervisor."""
         return self.program.name
+
+
+def listeners(settings: Settings) -> list[Listener]:
+    """List the ports of every service; nothing of the stack needs to be there yet."""
+    listed = [Listener("postgres", settings.pg_port, "--pg-port")]
+    if settings.pooled:
+        listed.append(Listener("pgbouncer", settings.pooler_port, "--pooler-port"))
+    pairs = zip(settings.rest_ports, settings.rest_admin_ports, strict=True)
+    for number, pair in enumerate(pairs, 1):
+        listed += [Listener(f"postgrest-{number}", port, "--rest-port") for port in pair]
+    listed.append(Listener("haproxy", settings.port, "--port", settings.host))
+    return listed
 
 
 def write_configuration(settings: Settings) -> None:
@@ -69,8 +87,6 @@ def _postgres(settings: Settings) -> Service:
         program,
         f"127.0.0.1:{settings.pg_port}",
         lambda: postgres.ready(settings),
-        (settings.pg_port,),
-        "--pg-port",
         timeout=300.0,  # recovery after a crash replays up to max_wal_size
     )
 
@@ -91,8 +107,6 @@ def _pooler(settings: Settings) -> Service:
         program,
         f"127.0.0.1:{settings.pooler_port}",
         lambda: pooler.ready(settings),
-        (settings.pooler_port,),
-        "--pooler-port",
     )
 
 
@@ -112,8 +126,6 @@ def _rest(settings: Settings, number: int) -> Service:
         program,
         f"127.0.0.1:{port}",
         lambda: rest.ready(admin_port),
-        (port, admin_port),
-        "--rest-port",
     )
 
 
@@ -149,7 +161,4 @@ def _proxy(settings: Settings) -> Service:
         program,
         settings.url,
         lambda: rest.http_status(settings.port, "/up", host) == 200,
-        (settings.port,),
-        "--port",
-        settings.host,
     )

@@ -17,7 +17,13 @@ from microblog.stack import postgres
 from microblog.stack.ports import is_free
 from microblog.stack.privileges import service_user
 from microblog.stack.process import alive, wait_for
-from microblog.stack.services import Service, services, write_configuration
+from microblog.stack.services import (
+    Listener,
+    Service,
+    listeners,
+    services,
+    write_configuration,
+)
 from microblog.stack.supervisor import Supervisor
 
 GIVE_UP_AFTER = 6.0  # seconds a process may keep failing before ``up`` stops waiting for it
@@ -64,6 +70,8 @@ class Stack:
         Raises StackError naming what stands in the way.
         """
         settings = self.settings
+        if not settings.file.exists():  # a new stack that cannot start leaves nothing behind
+            self._check_ports(listeners(settings))
         with self._exclusive():
             self._prepare_folders()
             settings.save()
@@ -99,9 +107,9 @@ class Stack:
                 for name in sorted(self.supervisor.apply()):
                     self.say(f"{name}: settings changed, stopped")
             return
-        self._clear_leftovers(listed)
-        for service in listed:
-            self._check_ports(service)
+        listening = listeners(self.settings)
+        self._clear_leftovers(listening)
+        self._check_ports(listening)
         self.supervisor.configure(programs)
         self.supervisor.start()
         user = service_user(self.settings.root)
@@ -112,7 +120,8 @@ class Stack:
     def _bring_up(self, service: Service) -> None:
         running = self.supervisor.processes().get(service.name, {}).get("statename") == "RUNNING"
         if not running:
-            self._check_ports(service)
+            own = [one for one in listeners(self.settings) if one.service == service.name]
+            self._check_ports(own)
             self.supervisor.start_program(service.name)
         failing_since: list[float] = []
 
@@ -135,12 +144,12 @@ class Stack:
         if not running:
             self.say(f"{service.name}: ready" + f" at {service.address}" * bool(service.address))
 
-    def _check_ports(self, service: Service) -> None:
-        for port in service.ports:
-            if self.supervisor.pid(service.name) is None and not is_free(port, service.host):
+    def _check_ports(self, listening: list[Listener]) -> None:
+        for one in listening:
+            if self.supervisor.pid(one.service) is None and not is_free(one.port, one.host):
                 raise StackError(
-                    f"port {port}, which {service.name} is to listen on, is taken",
-                    f"Stop what listens there, or choose another: microblog up {service.flag} N",
+                    f"port {one.port}, which {one.service} is to listen on, is taken",
+                    f"Stop what listens there, or choose another: microblog up {one.flag} N",
                 )
 
     def _worker_ready(self, name: str) -> bool:
@@ -182,14 +191,14 @@ class Stack:
                 shutil.rmtree(self.settings.state)
                 self.say(f"{self.settings.state}: removed")
 
-    def _clear_leftovers(self, listed: list[Service]) -> None:
+    def _clear_leftovers(self, listening: list[Listener]) -> None:
         """After a supervisord that was killed: wait until what it ran has ended with it."""
         pid_file = self.settings.socket_dir / "supervisord.pid"
         if pid_file.exists():
             self.say("supervisord: was killed; waiting for the rest of it to end")
             _end_supervisord(pid_file, self.supervisor.configuration_file)
             with suppress(NotReadyError):  # a port still taken is reported by name afterwards
-                wait_for(lambda: all(is_free(p, s.host) for s in listed for p in s.ports), 30.0)
+                wait_for(lambda: all(is_free(one.port, one.host) for one in listening), 30.0)
             pid_file.unlink(missing_ok=True)
         postmaster = postgres.postmaster_pid(self.settings)
         if postmaster and alive(postmaster) and _works_in(postmaster, self.settings.data_dir):

@@ -158,6 +158,7 @@ def test_a_taken_port_is_named_with_the_flag_that_changes_it(
     assert str(stack.settings.port) in refused.value.message
     assert "haproxy" in refused.value.message
     assert "--port" in refused.value.hint
+    assert not Settings.load(f"t{os.getpid()}-taken").state.exists()
 
 
 def test_up_recovers_after_supervisord_was_killed(other: Stack) -> None:
@@ -220,12 +221,36 @@ def test_command_line_shows_the_state_and_runs_psql(stack: Stack) -> None:
 
 
 def test_status_of_a_stack_that_is_down_says_so() -> None:
-    done = subprocess.run(
-        [CLI, "status", "--stack", "never-started"], capture_output=True, text=True, check=False
-    )
+    settings = Settings.create(f"t{os.getpid()}-down")
+    settings.save()
+    try:
+        done = subprocess.run(
+            [CLI, "status", "--stack", settings.stack], capture_output=True, text=True, check=False
+        )
+    finally:
+        Stack(settings).down(wipe=True)
     assert done.returncode == 1
     assert done.stdout.count("stopped") == 4
-    assert not Settings.load("never-started").state.exists()
+
+
+@pytest.mark.parametrize("command", ["status", "psql", "worker", "logs"])
+def test_a_stack_that_was_never_made_is_an_error_that_names_those_there_are(
+    stack: Stack, command: str
+) -> None:
+    done = subprocess.run(
+        [CLI, command, "--stack", "never-made"],
+        env={k: v for k, v in os.environ.items() if k != "MICROBLOG_WORKER_DSN"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "there is no stack never-made" in done.stderr
+    assert stack.settings.stack in done.stderr
+    assert "microblog up --stack never-made" in done.stderr
+    assert not Settings.load("never-made").state.exists()
 
 
 def test_free_ports_are_free_and_different() -> None:
