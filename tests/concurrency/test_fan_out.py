@@ -178,13 +178,13 @@ def test_a_deletion_that_rolls_back_leaves_the_post_to_the_follow_behind_it(
     database.assert_sound()
 
 
-def test_many_posts_and_follows_of_hundreds_at_once_wait_in_turn(
+def test_posts_and_a_follow_of_more_than_a_thousand_at_once_wait_in_turn(
     database: Database, actors: Stage
 ) -> None:
     """A bulk follow takes the lock of all authors alone: a post in flight holds it off, and it
     holds off the posts behind it, but they all come through, and each follower has each post.
     """
-    fan, first, second, *others = database.users(103)
+    fan, first, second, *others = database.users(1002)
     one, two, bulk = actors.member(first), actors.member(second), actors.superuser()
     one.begin()
     one.do(POST, "in flight before")

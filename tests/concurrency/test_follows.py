@@ -98,22 +98,26 @@ def test_thirty_two_clients_follow_and_unfollow_one_user_over_http(rest: Served)
     rest.database.assert_sound()
 
 
-def test_a_fold_between_follows_in_flight_loses_none(database: Database, actors: Stage) -> None:
-    """Three follows: one committed as a delta, one in flight before the fold, one during it."""
+def test_a_fold_between_follows_in_flight_waits_for_none_and_loses_none(
+    database: Database, actors: Stage
+) -> None:
+    """One follow holds the counter row, one is committed as a delta, one is a delta in flight. The
+    fold passes the row over and leaves the deltas; the next fold takes them.
+    """
     celebrity, *fans = database.users(5)
     first, second, third, fourth = actors.members(fans)
     first.begin()
-    first.do(FOLLOW, celebrity)  # holds the counter row
-    second.do(FOLLOW, celebrity)  # a delta, committed
+    first.do(FOLLOW, celebrity)
+    second.do(FOLLOW, celebrity)
     third.begin()
-    third.do(FOLLOW, celebrity)  # a delta, in flight
-    worker = actors.worker()
+    third.do(FOLLOW, celebrity)
     database.run("select app.job_add('counters_fold')")
-    folding = worker.start_blocked("select app.job_work('test')", by=first)
-    fourth.do(FOLLOW, celebrity)  # a delta, committed while the fold waits
+    assert database.work() == "counters_fold"
+    assert database.run("select user_deltas from dba.counter_deltas") == [(1,)]
+    fourth.do(FOLLOW, celebrity)
     assert database.counts(celebrity) == (2, 0, 0)
     first.commit()
-    folding.result(60)
+    database.drain()
     assert database.counts(celebrity) == (3, 0, 0)
     third.commit()
     assert database.counts(celebrity) == (4, 0, 0)
@@ -251,14 +255,14 @@ def test_bulk_follows_in_opposite_order_do_not_wait(database: Database, actors: 
     database.assert_sound()
 
 
-def test_follows_of_hundreds_at_once_in_opposite_order_do_not_deadlock(
+def test_follows_of_more_than_a_thousand_at_once_in_opposite_order_do_not_deadlock(
     database: Database, actors: Stage
 ) -> None:
-    """A statement with more than 64 followed takes the lock of all authors instead of each one's.
+    """A statement with more than 1,000 followed takes the one lock of all authors.
 
     Two such statements meet: the second waits for the first, and for nothing else.
     """
-    a, b, *others = database.users(202)
+    a, b, *others = database.users(1003)
     many = "insert into app.follows (follower_id, followed_id) select %s, u from unnest(%s) u"
     ann, bob = actors.superuser(), actors.superuser()
     ann.begin()
@@ -266,5 +270,5 @@ def test_follows_of_hundreds_at_once_in_opposite_order_do_not_deadlock(
     pending = bob.start_blocked(many, b, others[::-1], by=ann)
     ann.commit()
     pending.result(60)
-    assert database.counts(a) == database.counts(b) == (0, 200, 0)
+    assert database.counts(a) == database.counts(b) == (0, 1001, 0)
     database.assert_sound()

