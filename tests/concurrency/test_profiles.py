@@ -11,7 +11,9 @@ def test_two_who_change_different_columns_of_a_profile_lose_nothing(
     one, two = actors.member(user), actors.member(user)
     one.begin()
     one.do("update api.users set description = 'mine' where id = %s", user)
-    pending = two.start_blocked("update api.users set username = 'after' where id = %s", user, by=one)
+    pending = two.start_blocked(
+        "update api.users set username = 'after' where id = %s", user, by=one
+    )
     one.commit()
     pending.result(60)
     assert database.run("select username, description from app.users") == [("after", "mine")]
@@ -20,11 +22,11 @@ def test_two_who_change_different_columns_of_a_profile_lose_nothing(
 def test_a_username_may_change_in_case_alone(database: Database, actors: Stage) -> None:
     user = database.user("before")
     actors.member(user).do("update api.users set username = 'Before' where id = %s", user)
-    assert database.values("select username collate \"C\" from app.users") == ["Before"]
+    assert database.values('select username collate "C" from app.users') == ["Before"]
 
 
 def test_any_password_costs_one_hash_whoever_it_is_for(database: Database) -> None:
-    """Counted by PostgreSQL as calls of bcrypt: known and unknown users, short and long passwords."""
+    """Counted by PostgreSQL as calls of bcrypt: known and unknown users, all kinds of passwords."""
     user = database.user()
     database.run(
         "insert into app.credentials (user_id, password_hash)"

@@ -165,7 +165,7 @@ def test_a_fold_of_reply_counts_and_the_posts_deletion(database: Database, actor
 
 
 def test_posts_deleted_in_the_opposite_order_of_a_fold(database: Database, actors: Stage) -> None:
-    """A DELETE visits rows as they lie in the table, a fold by id: the fold leaves out what is held."""
+    """A DELETE visits rows as they lie in the table, a fold by id: it leaves out what is held."""
     author = database.user()
     first, second = database.posts(author, 2)
     for post in (first, second):
