@@ -28,6 +28,9 @@ select
   'Post number ' || n || ' says ' || repeat('something or other ', 1 + n % 8) || 'and ends.'
 from generate_series(1, 60000) n;
 
+insert into app.feed_states (user_id)
+select u.id from app.users u;
+
 insert into app.user_counters (user_id, followers_count, following_count, posts_count)
 select u.id, coalesce(fr.n, 0), coalesce(fg.n, 0), coalesce(p.n, 0)
 from app.users u
