@@ -269,6 +269,7 @@ def test_the_deletion_of_an_account(graph: Database, bounds: Bounds) -> None:
     """Every foreign key to users is looked up by an index, for one of 4,000 and its few hundred
     rows.
     """
+    graph.set(account_purge_sync_limit=1000)
     with graph.superuser() as connection:
         made = Recorder(connection)
         executed = made.run("select app.account_close(%s::bigint)", 3900)
