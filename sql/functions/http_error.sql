@@ -5,7 +5,8 @@ begin;
 set local role microblog_owner;
 
 -- PostgREST turns SQLSTATE PGRST into an answer: the message becomes the body, the detail the
--- status. The body keeps PostgREST's four fields.
+-- status and the headers: those that were set before, which would be lost with the transaction,
+-- and those that belong to the status. The body keeps PostgREST's four fields.
 create function app.http_error(
   status integer,
   code text,
@@ -27,10 +28,19 @@ begin
     )::text,
     detail = json_build_object(
       'status', http_error.status,
-      'headers', case http_error.status
-        when 401 then json_build_object('WWW-Authenticate', 'Bearer')
-        else json_build_object()
-      end
+      'headers', (
+        select coalesce(json_object_agg(h.key, h.value), '{}')
+        from (
+          select e.key, e.value
+          from json_array_elements(
+            nullif(current_setting('response.headers', true), '')::json
+          ) a
+          cross join json_each_text(a.value) e
+          union all
+          select 'WWW-Authenticate', 'Bearer'
+          where http_error.status = 401
+        ) h
+      )
     )::text;
 end
 $$;

@@ -1,6 +1,7 @@
 -- Deploy microblog:functions/login to pg
 -- requires: functions/jwt
 -- requires: functions/password_check
+-- requires: functions/rate_limit_hit
 
 begin;
 set local role microblog_owner;
@@ -19,6 +20,7 @@ begin
     perform app.http_error(400, 'credentials_required', 'Username and password are both needed.',
       'Send {"username": "…", "password": "…"}.');
   end if;
+  perform app.rate_limit_hit(username => login.username);
   select u.id
     into v_user_id
     from app.users u
@@ -34,7 +36,7 @@ comment on function api.login(text, text) is
 $$Get a token
 
 Answers {token, token_type, expires_at, user}. 401 with one and the same message for a wrong
-username and a wrong password.$$;
+username and a wrong password; 429 after too many of either.$$;
 
 grant execute on function api.login(text, text) to anon, member;
 

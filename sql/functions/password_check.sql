@@ -1,6 +1,7 @@
 -- Deploy microblog:functions/password_check to pg
 -- requires: schema/users
 -- requires: functions/http_error
+-- requires: functions/response_header
 
 begin;
 set local role microblog_owner;
@@ -84,7 +85,7 @@ volatile
 as $$
 begin
   perform set_config('response.status', '401', true);
-  perform set_config('response.headers', '[{"WWW-Authenticate": "Bearer"}]', true);
+  perform app.response_header('WWW-Authenticate', 'Bearer');
   return json_build_object(
     'code', 'invalid_credentials',
     'message', 'Username or password is wrong.',

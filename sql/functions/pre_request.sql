@@ -1,15 +1,17 @@
 -- Deploy microblog:functions/pre_request to pg
 -- requires: schema/sessions
 -- requires: functions/http_error
+-- requires: functions/rate_limit_hit
 
 begin;
 set local role microblog_owner;
 
 -- PostgREST calls this before each request, in the request's own transaction and role (db-pre-request).
--- It is on the path of every page: one look-up by primary key, one setting. plpgsql, because its
--- plan stays cached in the connection.
+-- It is on the path of every page: one look-up by primary key, one setting, one round trip to the
+-- session that counts. plpgsql, because its plans stay cached in the connection.
 --
--- Touches app.sessions (reads).
+-- Touches app.sessions (reads), and what app.rate_limit_hit touches. The request is counted before
+-- anything can refuse it, but for its limits.
 create function app.pre_request()
 returns void
 language plpgsql
@@ -23,6 +25,17 @@ declare
   v_method constant text := current_setting('request.method', true);
   v_user_id bigint;
 begin
+  if v_claims ->> 'role' = 'member' then
+    select s.user_id
+      into v_user_id
+      from app.sessions s
+      where s.jti = v_claims ->> 'jti'
+        and s.expires_at > now()
+        and s.user_id::text = v_claims ->> 'sub';
+    perform set_config('microblog.user_id', v_user_id::text, true);
+  end if;
+  perform app.rate_limit_hit();
+
   -- A GET would do all the work of these before PostgreSQL refused its first write: a wrong password
   -- would look different from a right one, and stand in the proxy's log.
   if v_method in ('GET', 'HEAD')
@@ -35,16 +48,11 @@ begin
   end if;
 
   if v_claims ->> 'role' = 'member' then
-    select s.user_id
-      into v_user_id
-      from app.sessions s
-      where s.jti = v_claims ->> 'jti' and s.expires_at > now();
-    if not found or v_user_id::text is distinct from v_claims ->> 'sub' then
+    if v_user_id is null then
       perform app.http_error(401, 'session_ended',
         'This token is no longer valid: its session has ended.',
         'Log in again: POST /rpc/login {"username": "…", "password": "…"}.');
     end if;
-    perform set_config('microblog.user_id', v_user_id::text, true);
 
     -- The rewriter would answer for views that take no such write, before any privilege is asked.
     if v_method not in ('GET', 'HEAD')
@@ -71,7 +79,7 @@ end
 $$;
 
 comment on function app.pre_request() is
-  'Before each HTTP request: checks that the token''s session is alive and says who the user is (app.current_user_id)';
+  'Before each HTTP request: checks that the token''s session is alive, says who the user is (app.current_user_id), and counts the request against its limits';
 
 grant execute on function app.pre_request() to anon, member;
 

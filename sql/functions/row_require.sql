@@ -1,5 +1,6 @@
 -- Deploy microblog:functions/row_require to pg
 -- requires: functions/http_error
+-- requires: functions/rate_limit_hit
 
 begin;
 set local role microblog_owner;
@@ -19,6 +20,10 @@ begin
   if v_rows > 100 then
     perform app.http_error(400, 'rows_too_many', 'A request writes at most 100 rows.',
       'Nothing was written. Send the rows in several requests.');
+  end if;
+  -- app.pre_request has counted the request, and so its first row.
+  if v_rows > 1 then
+    perform app.rate_limit_hit(further_rows => 1);
   end if;
   perform set_config('microblog.rows_written', v_rows::text, true);
 end

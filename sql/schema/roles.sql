@@ -10,6 +10,7 @@
 --                    anon or member
 --   anon, member     a request without and with a token
 --   worker           runs jobs, through functions alone
+--   limiter          counts requests against their limits, through one function alone
 --   monitor          reads the dba schema and the server's statistics
 
 begin;
@@ -31,6 +32,9 @@ begin
   end if;
   if to_regrole('worker') is null then
     create role worker login;
+  end if;
+  if to_regrole('limiter') is null then
+    create role limiter login;
   end if;
 end
 $$;
@@ -58,11 +62,19 @@ alter role authenticator set log_min_error_statement = 'panic';
 alter role worker set statement_timeout = '60s';
 alter role worker set idle_in_transaction_session_timeout = '30s';
 
+-- A request waits for each count, and a crash may forget counts.
+alter role limiter set synchronous_commit = off;
+-- One prepared statement, always the same: nothing is gained by planning it anew.
+alter role limiter set plan_cache_mode = force_generic_plan;
+alter role limiter set lock_timeout = '1s';
+alter role limiter set idle_in_transaction_session_timeout = '5s';
+
 comment on role microblog_owner is 'pg-microblog: owns every object of the schema';
 comment on role authenticator is 'pg-microblog: PostgREST logs in as this role';
 comment on role anon is 'pg-microblog: a request without a token';
 comment on role member is 'pg-microblog: a request with a valid token';
 comment on role worker is 'pg-microblog: the worker that runs jobs';
+comment on role limiter is 'pg-microblog: counts requests against their limits';
 comment on role monitor is 'pg-microblog: reads statistics and the dba schema';
 
 commit;

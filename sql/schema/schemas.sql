@@ -32,6 +32,7 @@ alter default privileges for role microblog_owner revoke execute on functions fr
 
 create extension if not exists pgcrypto with schema extensions;
 create extension if not exists pg_stat_statements with schema extensions;
+create extension if not exists dblink with schema extensions;
 grant usage on schema extensions to monitor;
 
 -- Usernames compare and are unique without regard to case. The column carries the rule, so that

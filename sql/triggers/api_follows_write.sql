@@ -70,4 +70,28 @@ before delete on app.follows
 for each statement
 execute function app.tg_api__filter_require();
 
+create function app.tg_follows__rows_count()
+returns trigger
+language plpgsql
+volatile
+as $$
+declare
+  v_rows constant integer := (select count(*) from gone);
+begin
+  if v_rows > 1 then
+    perform app.rate_limit_hit(further_rows => v_rows - 1);
+  end if;
+  return null;
+end
+$$;
+
+comment on function app.tg_follows__rows_count() is
+  'Counts what a request unfollows beyond the first against its limits';
+
+create trigger t60_rows_count
+after delete on app.follows
+referencing old table as gone
+for each statement
+execute function app.tg_follows__rows_count();
+
 commit;

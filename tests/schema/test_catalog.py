@@ -190,6 +190,7 @@ def test_everything_belongs_to_the_owner(catalog: Database) -> None:
         select n.nspname, p.proname, pg_get_userbyid(p.proowner)
         from pg_proc p join pg_namespace n on n.oid = p.pronamespace
         where {OURS} and p.proowner <> 'microblog_owner'::regrole
+          and p.oid <> 'app.rate_limit_connect()'::regprocedure
         union all
         select n.nspname, t.typname, pg_get_userbyid(t.typowner)
         from pg_type t join pg_namespace n on n.oid = t.typnamespace
@@ -205,6 +206,21 @@ def test_everything_belongs_to_the_owner(catalog: Database) -> None:
         """
     )
     assert foreign == []
+
+
+def test_what_belongs_to_the_superuser_calls_nothing_of_the_owner(catalog: Database) -> None:
+    """One function connects the server to itself. Whatever it called could become superuser."""
+    source, owner, access = catalog.run(
+        "select prosrc, pg_get_userbyid(proowner), proacl::text from pg_proc"
+        " where oid = 'app.rate_limit_connect()'::regprocedure"
+    )[0]
+    assert "app." not in source
+    assert set(re.findall(r"extensions\.(\w+)", source)) == {
+        "dblink_connect",
+        "dblink_disconnect",
+        "dblink_get_connections",
+    }
+    assert (owner, access) == ("postgres", "{postgres=X/postgres,microblog_owner=X/postgres}")
 
 
 def test_the_owner_is_nobody_to_log_in_as_and_no_superuser(catalog: Database) -> None:

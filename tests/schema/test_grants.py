@@ -61,11 +61,14 @@ MEMBER_CALLS = ANON_CALLS | {
 # The functions in app that requests run with the caller's rights or are let into.
 HELPERS = {
     "busy", "current_user_id", "http_error", "page_cursor", "page_limit", "page_more", "page_top",
-    "post_created_at", "post_id_at", "post_require", "pre_request", "text_trimmed", "user_require",
+    "post_created_at", "post_id_at", "post_require", "pre_request", "rate_limit_hit",
+    "response_header", "text_trimmed", "user_require",
 }  # fmt: skip
 
 HIDDEN = (
     "credentials", "sessions", "secrets", "jobs", "job_schedules", "workers", "settings",
+    "rate_limits", "rate_limit_exemptions", "rate_limit_buckets", "rate_limit_refusals",
+    "rate_limit_totals",
 )  # fmt: skip
 
 # Public figures without an owner, only ever read: row security would have nothing to say.
@@ -158,6 +161,26 @@ def test_the_worker_works_through_four_functions_alone(catalog: Database) -> Non
         )
 
 
+def test_the_limiter_counts_and_does_nothing_else(catalog: Database) -> None:
+    assert executable(catalog, "limiter", "app") == {
+        "rate_limit_refuse", "rate_limit_shift", "rate_limit_sum",
+    }  # fmt: skip
+    assert executable(catalog, "limiter", "api") == set()
+    assert executable(catalog, "limiter", "dba") == set()
+    assert catalog.run(
+        """
+        select c.oid::regclass::text, a.privilege_type
+        from pg_class c cross join aclexplode(c.relacl) a
+        where a.grantee = 'limiter'::regrole order by 1, 2
+        """
+    ) == [
+        ("app.rate_limit_buckets", "INSERT"),
+        ("app.rate_limit_buckets", "SELECT"),
+        ("app.rate_limit_buckets", "UPDATE"),
+        ("app.rate_limit_refusals", "INSERT"),
+    ]
+
+
 def test_the_monitor_reads_views_of_dba_and_writes_nothing(catalog: Database) -> None:
     readable = catalog.run(
         """
@@ -170,6 +193,8 @@ def test_the_monitor_reads_views_of_dba_and_writes_nothing(catalog: Database) ->
         ("dba.counter_deltas", "SELECT"),
         ("dba.feed_partitions", "SELECT"),
         ("dba.queue", "SELECT"),
+        ("dba.rate_limit_keys", "SELECT"),
+        ("dba.rate_limits", "SELECT"),
         ("dba.workers", "SELECT"),
     ]
     with catalog.superuser() as connection:

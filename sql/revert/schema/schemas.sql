@@ -3,6 +3,7 @@
 begin;
 
 drop collation app.ignore_case;
+drop extension dblink;
 drop extension pg_stat_statements;
 drop extension pgcrypto;
 alter default privileges for role microblog_owner grant execute on functions to public;

@@ -2,7 +2,7 @@
 
 begin;
 
-select 'microblog_owner'::regrole, 'monitor'::regrole, 'worker'::regrole;
+select 'microblog_owner'::regrole, 'monitor'::regrole, 'worker'::regrole, 'limiter'::regrole;
 
 do $$
 begin

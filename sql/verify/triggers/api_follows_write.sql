@@ -12,5 +12,8 @@ where tgrelid = 'api.follows'::regclass and tgname = 't30_insert_row_require' an
 select 1 / count(*)
 from pg_trigger
 where tgrelid = 'app.follows'::regclass and tgname = 't10_filter_require' and tgenabled <> 'D';
+select 1 / count(*)
+from pg_trigger
+where tgrelid = 'app.follows'::regclass and tgname = 't60_rows_count' and tgenabled <> 'D';
 
 rollback;

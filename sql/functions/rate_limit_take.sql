@@ -1,0 +1,163 @@
+-- Deploy microblog:functions/rate_limit_take to pg
+-- requires: schema/rate_limits
+--
+-- The counting itself. It runs in a session of its own (role limiter, see
+-- functions/rate_limit_hit), so that a count stays whatever becomes of the request: PostgREST reads
+-- in READ ONLY transactions, and rolls a refused write back.
+
+begin;
+set local role microblog_owner;
+
+-- Both are asked only where a bucket's newest slot is over: in the statement below, what they do
+-- would cost every call the making of its expressions.
+create function app.rate_limit_shift(hits integer[], slots bigint)
+returns integer[]
+language plpgsql
+immutable
+parallel safe
+as $$
+begin
+  return array_fill(0, array[least(slots, 21)::integer]) || hits[: 21 - least(slots, 21)];
+end
+$$;
+
+comment on function app.rate_limit_shift(integer[], bigint) is
+  'The hits of a bucket as they lie after some slots have passed';
+
+create function app.rate_limit_sum(hits integer[], slots bigint)
+returns integer
+language plpgsql
+immutable
+parallel safe
+as $$
+declare
+  v_sum integer := 0;
+begin
+  for n in 1 .. 21 - least(slots, 21) loop
+    v_sum := v_sum + hits[n];
+  end loop;
+  return v_sum;
+end
+$$;
+
+comment on function app.rate_limit_sum(integer[], bigint) is
+  'How many hits of a bucket are still in the window after some slots have passed';
+
+-- Counts a call in the buckets of several rules and returns a row for each rule that allows it; each
+-- rule decides by itself. One prepared statement, because every request waits for it: as a plpgsql
+-- function it took two to three times as long (decision 0013).
+--
+--   $1 … $4  rule ids, windows in seconds, quotas, keys: arrays of one length
+--   $5       what the call costs: 1, or the number of rows
+--   $6       the time, seconds since 1970; null for the clock
+--
+-- A call in slot s sees slots s - 20 to s. Whatever stretch as long as the window ends with it
+-- lies in these 21, so no such stretch ever holds more than the quota. The price: a quota lasts for
+-- a window and a twentieth, so that a steady caller gets 95 % of it. A new slot moves the older hits
+-- back; a clock that goes back opens no older slot, the call counts in the newest there is.
+--
+-- A refused call does not count for the rule that refuses it: the wait it is told would be over
+-- only for those who do not ask.
+--
+-- Locks: rows of app.rate_limit_buckets, in the order of the arrays, which is the same for all.
+create function app.rate_limit_take()
+returns text
+language sql
+immutable
+return $statement$
+  insert into app.rate_limit_buckets as b (
+    rule_id, window_seconds, key, slot, quota, total, hits, hit_count
+  )
+  select
+    c.rule_id, c.window_seconds, c.key,
+    floor(coalesce($6, date_part('epoch', clock_timestamp())) * 20 / c.window_seconds),
+    c.quota, $5, $5 || array_fill(0, '{20}'), $5
+  from unnest($1, $2, $3, $4) c (rule_id, window_seconds, quota, key)
+  where c.quota >= $5
+  on conflict on constraint rate_limit_buckets_pkey do update
+    set slot = greatest(b.slot, excluded.slot),
+      quota = excluded.quota,
+      total = excluded.total + case
+        when excluded.slot <= b.slot then b.total
+        else app.rate_limit_sum(b.hits, excluded.slot - b.slot)
+      end,
+      hits = case
+        when excluded.slot <= b.slot then (b.hits[1] + excluded.total) || b.hits[2 :]
+        else excluded.total || (app.rate_limit_shift(b.hits, excluded.slot - b.slot))[2 :]
+      end,
+      hit_count = b.hit_count + excluded.hit_count
+    where excluded.quota - excluded.total >= case
+      when excluded.slot <= b.slot then b.total
+      else app.rate_limit_sum(b.hits, excluded.slot - b.slot)
+    end
+  returning b.rule_id, b.quota - b.total as remaining,
+    ((b.slot + 21) * b.window_seconds + 19) / 20 as reset_at
+$statement$;
+
+comment on function app.rate_limit_take() is
+  'The statement that counts a call: for each rule that allows it, the calls left and when (seconds since 1970) the whole quota is back';
+
+-- What app.rate_limit_take did not allow: when it will. A bucket's oldest hits are the first to leave
+-- the window; the call waits until so many have left that there is room.
+create function app.rate_limit_refuse(
+  rule_ids smallint[],
+  windows integer[],
+  quotas integer[],
+  keys text[],
+  cost integer,
+  at double precision
+)
+returns table (rule_id smallint, reset_at bigint, retry_after integer)
+language plpgsql
+volatile
+as $$
+#variable_conflict use_column
+declare
+  v_epoch constant double precision := coalesce(at, date_part('epoch', clock_timestamp()));
+  v_bucket app.rate_limit_buckets;
+  v_position integer;
+begin
+  for n in 1 .. cardinality(rule_ids) loop
+    insert into app.rate_limit_refusals (rule_id, window_seconds, key)
+      values (rule_ids[n], windows[n], keys[n]);
+    select b.*
+      into v_bucket
+      from app.rate_limit_buckets b
+      where b.rule_id = rule_ids[n] and b.window_seconds = windows[n] and b.key = keys[n];
+    if not found then
+      v_bucket := row(
+        rule_ids[n], windows[n], keys[n], floor(v_epoch * 20 / windows[n]), quotas[n],
+        0, array_fill(0, '{21}'), 0, 0
+      );
+    end if;
+
+    v_position := 22;
+    while v_bucket.total > greatest(quotas[n] - cost, 0) and v_position > 1 loop
+      v_position := v_position - 1;
+      v_bucket.total := v_bucket.total - v_bucket.hits[v_position];
+    end loop;
+    rule_id := rule_ids[n];
+    reset_at := ((v_bucket.slot + 21) * windows[n] + 19) / 20;
+    retry_after := greatest(
+      1, ceil((v_bucket.slot - v_position + 22) * windows[n] / 20.0 - v_epoch)
+    );
+    return next;
+  end loop;
+end
+$$;
+
+comment on function app.rate_limit_refuse(
+  smallint[], integer[], integer[], text[], integer, double precision
+) is
+  'Records that rules refuse a call. Returns when (seconds since 1970) the whole quota is back, and in how many seconds the call would get through';
+
+grant usage on schema app to limiter;
+grant select, insert, update on app.rate_limit_buckets to limiter;
+grant insert on app.rate_limit_refusals to limiter;
+grant execute on function app.rate_limit_sum(integer[], bigint) to limiter;
+grant execute on function app.rate_limit_shift(integer[], bigint) to limiter;
+grant execute on function app.rate_limit_refuse(
+  smallint[], integer[], integer[], text[], integer, double precision
+) to limiter;
+
+commit;
