@@ -9,7 +9,8 @@ import pytest
 
 from microblog.stack.process import wait_for
 from tests.support.client import PASSWORD, Member, expect, refused
-from tests.support.servers import Served
+from tests.support.database import Database
+from tests.support.servers import Served, serve_rest
 
 _addresses = (f"203.0.{n // 250}.{n % 250 + 1}" for n in count(1))
 
@@ -342,3 +343,16 @@ def test_a_busy_answer_says_when_to_come_back(own_api: Served) -> None:
         answer = own_api.get("/rpc/feed_public")
         refused(503, "busy", answer)
         assert answer.headers["Retry-After"] == "1"
+
+
+def test_what_cannot_be_counted_is_refused_until_it_can(database: Database) -> None:
+    """The session that counts cannot be had: nothing passes uncounted, and nothing stays broken."""
+    database.run("delete from app.rate_limit_exemptions")
+    database.run("alter role limiter nologin")
+    try:
+        with serve_rest(database) as api:
+            refused(503, "rate_limits_unavailable", api.get("/rpc/feed_public"))
+            database.run("alter role limiter login")
+            expect(200, api.get("/rpc/feed_public"))
+    finally:
+        database.run("alter role limiter login")
