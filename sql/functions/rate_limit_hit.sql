@@ -89,13 +89,74 @@ $$;
 comment on function app.rate_limit_address(text) is
   'Key of an address: itself, or the /64 of an IPv6 address; "unknown" for what is none';
 
-create function app.rate_limit_report(
-  name text,
-  quota integer,
-  window_seconds integer,
-  remaining bigint,
-  reset_at bigint
+-- The rules for a kind of request, as lines of text that app.rate_limit_hit keeps in its session:
+--
+--   1  when they were read, seconds since 1970
+--   2  which request they are for
+--   3  the call to the session that counts: for format() with user id, address and username
+--   4  how many rules there are
+--   5  ids of those that are dry runs, an array
+--   6  ids of all, an array, and
+--   7  at the same places the headers that tell them: for format() with what is left, the time of
+--      the reset and the seconds to it
+--   8  whether anybody is exempt
+--
+-- The address last: many requests share it, and its bucket stays locked until the commit.
+create function app.rate_limit_rules(
+  request text,
+  method text,
+  path text,
+  has_user boolean,
+  has_username boolean,
+  further_rows integer
 )
+returns text
+language sql
+stable
+begin atomic
+  select concat_ws(
+    chr(10),
+    date_part('epoch', statement_timestamp()),
+    request,
+    format('execute take (%L, %L, %L, array[%s], %s, null)',
+      array_agg(r.id), array_agg(r.window_seconds), array_agg(r.quota), string_agg(r.key, ', '),
+      coalesce(further_rows, 1)),
+    count(*),
+    coalesce(array_agg(r.id) filter (where r.is_dry_run), '{}'),
+    array_agg(r.id),
+    array_agg(r.headers),
+    (select count(*) > 0 from app.rate_limit_exemptions)
+  )
+  from (
+    select l.id, l.window_seconds, l.quota, l.is_dry_run,
+      case
+        when l.scope = 'username' then '%3$L'
+        when l.scope = 'user' and has_user then '''user %1$s'''
+        else '%2$L'
+      end as key,
+      format(
+        '[{"X-RateLimit-Limit": "%2$s"}, {"X-RateLimit-Remaining": "%%1$s"},'
+        ' {"X-RateLimit-Reset": "%%2$s"}, {"RateLimit-Policy": "\"%1$s\";q=%2$s;w=%3$s"},'
+        ' {"RateLimit": "\"%1$s\";r=%%1$s;t=%%3$s"}]',
+        l.name, l.quota, l.window_seconds
+      ) as headers
+    from app.rate_limits l
+    where l.is_enabled
+      and rate_limit_rules.method = any (l.methods)
+      and rate_limit_rules.path ~ l.path_pattern
+      and (l.scope = 'username') = has_username
+      and (l.scope <> 'anonymous' or not has_user)
+      and (l.counts_rows or further_rows is null)
+    order by l.scope = 'address', l.id
+  ) r;
+end;
+
+comment on function app.rate_limit_rules(text, text, text, boolean, boolean, integer) is
+  'The enabled rules for a kind of request, in the form in which a session keeps them for half a second';
+
+-- Sets the headers X-RateLimit-* (reset: seconds since 1970) and RateLimit, RateLimit-Policy
+-- (draft-ietf-httpapi-ratelimit-headers). Of several hits of one request the tighter one is told.
+create function app.rate_limit_tell(headers text, remaining bigint, reset_at bigint)
 returns void
 language plpgsql
 volatile
@@ -103,7 +164,6 @@ as $$
 declare
   v_set text := nullif(current_setting('response.headers', true), '');
 begin
-  -- Of several hits of one request the tighter one is reported.
   if v_set like '%"X-RateLimit-%' then
     if remaining > (
       select min((h ->> 'X-RateLimit-Remaining')::integer) from json_array_elements(v_set::json) h
@@ -117,74 +177,138 @@ begin
   end if;
   perform set_config(
     'response.headers',
-    format(
-      '[{"X-RateLimit-Limit": "%s"}, {"X-RateLimit-Remaining": "%s"}, {"X-RateLimit-Reset": "%s"},'
-      ' {"RateLimit-Policy": "\"%s\";q=%s;w=%s"}, {"RateLimit": "\"%s\";r=%s;t=%s"}%s',
-      quota, remaining, reset_at, name, quota, window_seconds, name, remaining,
-      greatest(0, reset_at - date_part('epoch', statement_timestamp())::bigint),
-      coalesce(', ' || ltrim(v_set, '['), ']')
-    ),
+    rtrim(
+      format(headers, remaining, reset_at,
+        greatest(0, reset_at - date_part('epoch', statement_timestamp())::bigint)),
+      ']'
+    ) || coalesce(', ' || ltrim(v_set, '['), ']'),
     true
   );
 end
 $$;
 
-comment on function app.rate_limit_report(text, integer, integer, bigint, bigint) is
-  'Sets the headers X-RateLimit-* (reset: seconds since 1970) and RateLimit, RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers) of a rule';
+comment on function app.rate_limit_tell(text, bigint, bigint) is
+  'Sets the headers of a rule, given as app.rate_limit_rules makes them';
 
--- The rules for a kind of request, as text: when they were read, which request they are for, then
--- arrays of ids, windows, quotas, dry runs, scopes and names, and whether anybody is exempt.
---
--- The address last: many requests share it, and its bucket stays locked until the commit.
-create function app.rate_limit_rules(
-  request text,
-  method text,
-  path text,
-  has_user boolean,
-  has_username boolean,
-  has_further_rows boolean
+-- For the rules that did not allow the call: has the refusals recorded, tells the longest wait, and
+-- ends the request, unless all of them are dry runs.
+create function app.rate_limit_refuse_request(
+  rule_ids smallint[],
+  headers text[],
+  user_id bigint,
+  address text,
+  username text,
+  cost integer
 )
-returns text
-language sql
-stable
-begin atomic
-  select concat_ws(
-    chr(10),
-    date_part('epoch', statement_timestamp()),
-    request,
-    array_agg(r.id),
-    array_agg(r.window_seconds),
-    array_agg(r.quota),
-    array_agg(r.is_dry_run),
-    array_agg(r.scope),
-    array_agg(r.name),
-    (select count(*) > 0 from app.rate_limit_exemptions)
-  )
-  from (
-    select l.id, l.window_seconds, l.quota, l.is_dry_run, l.scope, l.name
-    from app.rate_limits l
-    where l.is_enabled
-      and rate_limit_rules.method = any (l.methods)
-      and rate_limit_rules.path ~ l.path_pattern
-      and (l.scope = 'username') = has_username
-      and (l.scope <> 'anonymous' or not has_user)
-      and (l.counts_rows or not has_further_rows)
-    order by l.scope = 'address', l.id
-  ) r;
-end;
-
-comment on function app.rate_limit_rules(text, text, text, boolean, boolean, boolean) is
-  'The enabled rules for a kind of request, as app.rate_limit_hit keeps them in its session';
-
--- Sends a statement to the session that counts; its rows have three numbers.
-create function app.rate_limit_ask(statement text)
-returns bigint[]
+returns void
 language plpgsql
 volatile
 as $$
 declare
-  v_rows bigint[];
+  v_refusal record;
 begin
+  select l.name, l.quota, l.window_seconds, t.reset_at, t.retry_after, r.headers
+    into v_refusal
+    from extensions.dblink('rate_limits', (
+      select format('select * from app.rate_limit_refuse(%L, %L, %L, %L, %s, null)',
+        array_agg(l.id), array_agg(l.window_seconds), array_agg(l.quota),
+        array_agg(
+          case
+            when l.scope = 'username' then rate_limit_refuse_request.username
+            when l.scope = 'user' and rate_limit_refuse_request.user_id is not null
+              then 'user ' || rate_limit_refuse_request.user_id
+            else rate_limit_refuse_request.address
+          end
+        ),
+        cost)
+      from app.rate_limits l
+      where l.id = any (rule_ids)
+    )) t (rule_id smallint, reset_at bigint, retry_after integer)
+    join app.rate_limits l on l.id = t.rule_id
+    join unnest(rule_ids, rate_limit_refuse_request.headers) r (rule_id, headers)
+      on r.rule_id = t.rule_id
+    where not l.is_dry_run
+    order by t.retry_after desc
+    limit 1;
+  if not found then
+    return;
+  end if;
+  perform app.rate_limit_tell(v_refusal.headers, 0, v_refusal.reset_at);
+  perform app.response_header('Retry-After', v_refusal.retry_after::text);
+  perform app.http_error(429, 'rate_limited',
+    format('Too many requests: the limit %s allows %s in %s seconds.',
+      v_refusal.name, v_refusal.quota, v_refusal.window_seconds),
+    case
+      when cost >= v_refusal.quota and cost > 1
+        then format('Each row counts: send at most %s in one request.', v_refusal.quota)
+      else format('Try again in %s seconds.', v_refusal.retry_after)
+    end);
+end
+$$;
+
+comment on function app.rate_limit_refuse_request(
+  smallint[], text[], bigint, text, text, integer
+) is
+  'Records that these rules refuse the request, and answers 429 with the longest wait';
+
+-- Every request comes by here, and plpgsql makes each expression anew in each transaction: hence
+-- the few and long ones, and rules that are kept as text ready for use.
+create function app.rate_limit_hit(username text default null, further_rows integer default null)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_user_id constant bigint := app.current_user_id();
+  v_address text :=
+    nullif(current_setting('request.headers', true), '')::json ->> 'x-forwarded-for';
+  v_request constant text := concat(
+    current_setting('request.method', true), current_setting('request.path', true),
+    v_user_id is null, username is null, further_rows
+  );
+  v_cache constant text := 'microblog.rate_limits_' || (hashtext(v_request) & 15);
+  v_rules text[] := string_to_array(current_setting(v_cache, true), chr(10));
+  v_ids smallint[];
+  v_allowing smallint[];
+  v_tightest bigint[];
+begin
+  -- Looking the rules up anew for every request would cost a third of all this. Sixteen settings,
+  -- not one for each request: every commit walks through them all.
+  if v_rules[2] is distinct from v_request
+    or v_rules[1]::double precision < date_part('epoch', statement_timestamp()) - 0.5
+  then
+    v_rules := string_to_array(
+      set_config(
+        v_cache,
+        app.rate_limit_rules(
+          v_request, current_setting('request.method', true),
+          current_setting('request.path', true), v_user_id is not null, username is not null,
+          further_rows
+        ),
+        false
+      ),
+      chr(10)
+    );
+  end if;
+  if v_rules[4] = '0' then
+    return;
+  end if;
+  if v_address ~ '^[0-9.]+$' is not true then
+    v_address := app.rate_limit_address(v_address);
+  end if;
+  -- By itself: together with another condition it would be planned anew for every request.
+  if v_rules[8] = 't' then
+    perform
+      from app.rate_limit_exemptions e
+      where e.user_id = v_user_id
+        or e.address >>= case when v_address <> 'unknown' then v_address::inet end;
+    if found then
+      return;
+    end if;
+  end if;
+
   for v_attempt in 1 .. 2 loop
     begin
       if v_attempt = 2 then
@@ -194,10 +318,15 @@ begin
           app.rate_limit_take()
         ));
       end if;
-      select array_agg(array[t.a, t.b, t.c])
-        into v_rows
-        from extensions.dblink('rate_limits', statement) t (a bigint, b bigint, c bigint);
-      return v_rows;
+      select array_agg(t.rule_id),
+        min(array[t.remaining, t.rule_id, t.reset_at])
+          filter (where t.rule_id <> all (v_rules[5]::smallint[]))
+        into v_allowing, v_tightest
+        from extensions.dblink(
+          'rate_limits',
+          format(v_rules[3], v_user_id, v_address, 'name ' || lower(left(username, 50)))
+        ) t (rule_id smallint, remaining bigint, reset_at bigint);
+      exit;
     exception
       when lock_not_available then
         perform app.busy();
@@ -210,143 +339,21 @@ begin
         end if;
     end;
   end loop;
-end
-$$;
 
-comment on function app.rate_limit_ask(text) is
-  'Runs a statement in the session that counts, which it connects where need be; returns its rows';
-
-create function app.rate_limit_hit(username text default null, further_rows integer default null)
-returns void
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_method constant text := current_setting('request.method', true);
-  v_path constant text := current_setting('request.path', true);
-  v_user_id constant bigint := app.current_user_id();
-  v_address constant text := app.rate_limit_address(
-    nullif(current_setting('request.headers', true), '')::json ->> 'x-forwarded-for'
-  );
-  v_cost constant integer := coalesce(further_rows, 1);
-  v_request constant text := concat(
-    v_method, v_path, v_user_id is null, username is null, further_rows is null
-  );
-  v_cache constant text := 'microblog.rate_limits_' || (hashtext(v_request) & 15);
-  v_rules text[] := string_to_array(current_setting(v_cache, true), chr(10));
-  v_ids smallint[];
-  v_keys text[];
-  v_answer bigint[];
-  v_row bigint[];
-  v_rule integer;
-  v_binding integer;
-  v_remaining bigint;
-  v_reset_at bigint;
-  v_retry_after bigint;
-begin
-  -- Looking the rules up anew for every request would cost a third of all this. Sixteen settings,
-  -- not one for each request: every commit walks through them all.
-  if v_rules[2] is distinct from v_request
-    or v_rules[1]::double precision < date_part('epoch', statement_timestamp()) - 0.5
-  then
-    v_rules := string_to_array(
-      set_config(
-        v_cache,
-        app.rate_limit_rules(
-          v_request, v_method, v_path, v_user_id is not null, username is not null,
-          further_rows is not null
-        ),
-        false
-      ),
-      chr(10)
+  v_ids := v_rules[6];
+  if coalesce(cardinality(v_allowing), 0) < cardinality(v_ids) then
+    perform app.rate_limit_refuse_request(
+      array_agg(r.id), array_agg(r.headers), v_user_id, v_address,
+      'name ' || lower(left(username, 50)), coalesce(further_rows, 1)
+    )
+      from unnest(v_ids, v_rules[7]::text[]) r (id, headers)
+      where r.id <> all (coalesce(v_allowing, '{}'));
+  end if;
+  if v_tightest is not null then
+    perform app.rate_limit_tell(
+      (v_rules[7]::text[])[array_position(v_ids, v_tightest[2]::smallint)],
+      v_tightest[1], v_tightest[3]
     );
-  end if;
-  if cardinality(v_rules) < 9 then
-    return;
-  end if;
-  -- By itself: together with another condition it would be planned anew for every request.
-  if v_rules[9] = 't' then
-    perform
-      from app.rate_limit_exemptions e
-      where e.user_id = v_user_id
-        or e.address >>= case when v_address <> 'unknown' then v_address::inet end;
-    if found then
-      return;
-    end if;
-  end if;
-
-  v_ids := v_rules[3];
-  v_keys := v_rules[7];
-  for n in 1 .. cardinality(v_keys) loop
-    v_keys[n] := case
-      when v_keys[n] = 'user' and v_user_id is not null then 'user ' || v_user_id
-      when v_keys[n] = 'username' then 'name ' || lower(left(username, 50))
-      else v_address
-    end;
-  end loop;
-  v_answer := app.rate_limit_ask(format('execute take (%L, %L, %L, %L, %s, null)',
-    v_rules[3], v_rules[4], v_rules[5], v_keys, v_cost));
-
-  -- Who allows the call says how many are left; the least of these is told.
-  if v_answer is not null then
-    foreach v_row slice 1 in array v_answer loop
-      v_rule := array_position(v_ids, v_row[1]::smallint);
-      v_ids[v_rule] := null;
-      if (v_remaining is null or v_row[2] < v_remaining)
-        and not (v_rules[6]::boolean[])[v_rule]
-      then
-        v_binding := v_rule;
-        v_remaining := v_row[2];
-        v_reset_at := v_row[3];
-      end if;
-    end loop;
-  end if;
-
-  -- Who says nothing refuses; of these the one that refuses for longest.
-  v_ids := array_remove(v_ids, null);
-  if cardinality(v_ids) > 0 then
-    v_answer := app.rate_limit_ask((
-      select format('select * from app.rate_limit_refuse(%L, %L, %L, %L, %s, null)',
-        array_agg(r.id), array_agg(r.window_seconds), array_agg(r.quota), array_agg(r.key), v_cost)
-      from unnest(
-        v_rules[3]::smallint[], v_rules[4]::integer[], v_rules[5]::integer[], v_keys
-      ) r (id, window_seconds, quota, key)
-      where r.id = any (v_ids)
-    ));
-    foreach v_row slice 1 in array v_answer loop
-      v_rule := array_position(v_rules[3]::smallint[], v_row[1]::smallint);
-      if (v_retry_after is null or v_row[3] > v_retry_after)
-        and not (v_rules[6]::boolean[])[v_rule]
-      then
-        v_binding := v_rule;
-        v_remaining := 0;
-        v_reset_at := v_row[2];
-        v_retry_after := v_row[3];
-      end if;
-    end loop;
-  end if;
-
-  if v_binding is null then
-    return;
-  end if;
-  perform app.rate_limit_report(
-    (v_rules[8]::text[])[v_binding], (v_rules[5]::integer[])[v_binding],
-    (v_rules[4]::integer[])[v_binding], v_remaining, v_reset_at
-  );
-  if v_retry_after is not null then
-    perform app.response_header('Retry-After', v_retry_after::text);
-    perform app.http_error(429, 'rate_limited',
-      format('Too many requests: the limit %s allows %s in %s seconds.',
-        (v_rules[8]::text[])[v_binding], (v_rules[5]::integer[])[v_binding],
-        (v_rules[4]::integer[])[v_binding]),
-      case
-        when further_rows >= (v_rules[5]::integer[])[v_binding]
-          then format('Each row counts: send at most %s in one request.',
-            (v_rules[5]::integer[])[v_binding])
-        else format('Try again in %s seconds.', v_retry_after)
-      end);
   end if;
 end
 $$;

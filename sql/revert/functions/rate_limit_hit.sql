@@ -3,9 +3,9 @@
 begin;
 
 drop function app.rate_limit_hit;
-drop function app.rate_limit_ask;
+drop function app.rate_limit_refuse_request;
+drop function app.rate_limit_tell;
 drop function app.rate_limit_rules;
-drop function app.rate_limit_report;
 drop function app.rate_limit_address;
 drop function app.rate_limit_connect;
 
