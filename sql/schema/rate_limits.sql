@@ -51,7 +51,8 @@ comment on column app.rate_limits.is_dry_run is 'Counts and reports refusals, bu
 insert into app.rate_limits
   (name, methods, path_pattern, scope, quota, window_seconds, counts_rows, description)
 values
-  ('address', default, '^/', 'address', 300, 300, false, 'All requests of an address'),
+  ('address', default, '^/(?!rpc/up$)', 'address', 300, 300, false,
+    'All requests of an address; only /up is free, which a load balancer asks all the time'),
   ('anonymous', default, '^/(?!rpc/(up|health)$)', 'anonymous', 60, 60, false,
     'Calls without a token, health checks aside'),
   ('feeds', '{GET,HEAD,POST}', '^/rpc/feed_', 'user', 100, 60, false, 'Feed reads'),

@@ -15,6 +15,7 @@ import pytest
 from microblog.settings import ROOT
 from microblog.stack import Stack, pooler, postgres, rest, secret_files
 from microblog.stack.process import wait_for
+from tests.support.cluster import EXEMPT
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +142,14 @@ def test_a_wrong_password_is_refused_at_the_pooler(pooled: Stack) -> None:
     wrong = re.sub(r":[^:@]+@", ":wrong@", uri)
     with pytest.raises(psycopg.OperationalError, match=r"password|SASL"):
         psycopg.connect(wrong)
+
+
+def test_requests_that_share_connections_are_counted(pooled: Stack, client: httpx.Client) -> None:
+    """Two PostgREST, whose transactions take turns on PgBouncer's connections: one count."""
+    token = sign_up(client, "counted")
+    with psycopg.connect(pooled.superuser_dsn(), autocommit=True) as connection:
+        connection.execute("delete from app.rate_limit_exemptions")
+        answers = [client.get("/rpc/feed_mine", headers=token) for _ in range(6)]
+        connection.execute(EXEMPT)
+    lefts = [int(answer.headers["X-RateLimit-Remaining"]) for answer in answers]
+    assert lefts == [99, 98, 97, 96, 95, 94]

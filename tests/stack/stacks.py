@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import psycopg
 import pytest
 
 from microblog.settings import ROOT, Settings
 from microblog.stack import Stack
 from microblog.stack.process import alive
+from tests.support.cluster import EXEMPT
 
 
 def _remove_abandoned() -> None:
@@ -31,6 +33,8 @@ def new_stack() -> Iterator[Callable[..., Stack]]:
             stack = Stack(Settings.create(f"t{os.getpid()}-{name}", **small))
             cleanup.callback(stack.down, wipe=True)
             stack.up()
+            with psycopg.connect(stack.superuser_dsn(), autocommit=True) as connection:
+                connection.execute(EXEMPT)
             return stack
 
         yield start

@@ -17,7 +17,8 @@ from microblog.stack.services import write_configuration
 from tests.support.database import Database
 
 TEMPLATE = "microblog_template"
-LOOPBACK = "127.0.0.0/8"
+# All tests come from one address; those of the limits take this row away.
+EXEMPT = "insert into app.rate_limit_exemptions (address, note) values ('127.0.0.0/8', 'tests')"
 BCRYPT_COST = 4  # the cheapest there is: tests sign up hundreds of users
 
 
@@ -62,11 +63,7 @@ class Cluster:
             connection.execute(
                 "update app.settings set value = %s where name = 'bcrypt_cost'", [BCRYPT_COST]
             )
-            # All tests come from one address; those of the limits take this row away.
-            connection.execute(
-                "insert into app.rate_limit_exemptions (address, note) values (%s, 'tests')",
-                [LOOPBACK],
-            )
+            connection.execute(EXEMPT)
         with postgres.connect(self.settings, "postgres") as connection:
             connection.execute(f"alter database {TEMPLATE} with allow_connections false")
 
