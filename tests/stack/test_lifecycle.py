@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
 from microblog.errors import StackError
@@ -14,6 +15,7 @@ from microblog.settings import Settings
 from microblog.stack import Stack, postgres, rest
 from microblog.stack.ports import free_ports, is_free
 from microblog.stack.process import alive, wait_for
+from tests.support.cluster import EXEMPT
 
 CLI = Path(__file__).parents[2] / ".venv" / "bin" / "microblog"
 
@@ -85,6 +87,39 @@ def test_a_process_that_is_killed_comes_back(stack: Stack, name: str) -> None:
     settle(stack)
     others = {other for other in before if other != name}
     assert {other: pids(stack)[other] for other in others} == {o: before[o] for o in others}
+
+
+def test_a_crash_forgets_what_the_limits_counted_and_nothing_else(stack: Stack) -> None:
+    """The counts lie in unlogged tables, which are empty after the server has recovered."""
+    account = {"username": "survivor", "password": "long enough"}
+    with (
+        psycopg.connect(stack.superuser_dsn(), autocommit=True) as connection,
+        httpx.Client(base_url=stack.url) as client,
+    ):
+        connection.execute("delete from app.rate_limit_exemptions")
+        token = client.post("/rpc/signup", json=account).json()["token"]
+        client.headers["Authorization"] = f"Bearer {token}"
+        lefts = [
+            client.post("/posts", json={"content": f"post {n}"}).headers["X-RateLimit-Remaining"]
+            for n in range(3)
+        ]
+        # Test stacks acknowledge before the log is written.
+        (acknowledged,) = connection.execute("select pg_current_wal_insert_lsn()::text").fetchone()
+        written = "select pg_current_wal_flush_lsn() >= %s::pg_lsn"
+        wait_for(lambda: connection.execute(written, [acknowledged]).fetchone() == (True,), 30)
+    assert lefts == ["9", "8", "7"]
+    victim = pids(stack)["postgres"]
+    assert victim
+    os.kill(victim, signal.SIGKILL)
+    wait_for(lambda: pids(stack)["postgres"] not in (None, victim), 60, "postgres again")
+    settle(stack)
+    with httpx.Client(base_url=stack.url, headers=client.headers) as client:
+        again = client.post("/posts", json={"content": "post 3"})
+        assert (again.status_code, again.headers["X-RateLimit-Remaining"]) == (201, "9")
+        feed = client.get("/rpc/feed_mine").json()
+    assert [row["content"] for row in feed] == ["post 3", "post 2", "post 1", "post 0"]
+    with psycopg.connect(stack.superuser_dsn(), autocommit=True) as connection:
+        connection.execute(EXEMPT)
 
 
 def test_requests_go_on_while_one_of_two_instances_dies(stack: Stack) -> None:
