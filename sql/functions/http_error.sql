@@ -37,7 +37,10 @@ begin
           ) a
           cross join json_each_text(a.value) e
           union all
-          select 'WWW-Authenticate', 'Bearer'
+          -- A token was sent and is dead (RFC 6750, 3.1), or none was sent.
+          select
+            'WWW-Authenticate',
+            case code when 'session_ended' then 'Bearer error="invalid_token"' else 'Bearer' end
           where http_error.status = 401
         ) h
       )

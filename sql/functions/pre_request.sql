@@ -31,7 +31,10 @@ begin
       from app.sessions s
       where s.jti = v_claims ->> 'jti'
         and s.expires_at > now()
-        and s.user_id::text = v_claims ->> 'sub';
+        -- What PostgREST lets pass where it is missing: a token is as app.session_start made it.
+        and s.user_id::text = v_claims ->> 'sub'
+        and extract(epoch from s.expires_at)::bigint::text = v_claims ->> 'exp'
+        and v_claims ->> 'aud' = 'microblog';
     perform set_config('microblog.user_id', v_user_id::text, true);
   end if;
   perform app.rate_limit_hit();

@@ -19,7 +19,7 @@ def dead(member: Member, token: str | None = None) -> None:
     for path in ("/rpc/me", "/rpc/feed_public", "/posts?limit=1", "/rpc/up"):
         answer = member.api.get(path, token or member.token)
         told(401, "session_ended", answer, "Log in again", "/rpc/login")
-        assert answer.headers["WWW-Authenticate"] == "Bearer"
+        assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
 
 
 # -- sign-up -------------------------------------------------------------------------------------

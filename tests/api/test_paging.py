@@ -225,4 +225,4 @@ def test_an_empty_feed_is_plainly_empty(api: Served) -> None:
 
 
 def test_a_bad_token_is_no_anonymous_page(api: Served) -> None:
-    refused(401, "PGRST301", api.page("/rpc/feed_public", "not.a.token"))
+    refused(401, "token_invalid", api.page("/rpc/feed_public", "not.a.token"))
