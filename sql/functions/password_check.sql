@@ -2,6 +2,7 @@
 -- requires: schema/users
 -- requires: functions/http_error
 -- requires: functions/response_header
+-- requires: functions/bcrypt
 
 begin;
 set local role microblog_owner;
@@ -11,7 +12,7 @@ returns text
 language sql
 volatile
 begin atomic
-  select extensions.crypt(
+  select app.bcrypt(
     password_hash.password,
     extensions.gen_salt('bf', app.setting('bcrypt_cost')::integer)
   );
@@ -62,7 +63,7 @@ begin
     perform app.password_hash(coalesce(password, ''));
     return false;
   end if;
-  v_is_equal := extensions.crypt(coalesce(password, ''), v_hash) = v_hash;
+  v_is_equal := app.bcrypt(coalesce(password, ''), v_hash) = v_hash;
   -- bcrypt reads no more than 72 bytes: a longer password with the right beginning is wrong.
   if not v_is_equal or octet_length(password) > 72 then
     return false;

@@ -1,0 +1,7 @@
+-- Revert microblog:functions/bcrypt from pg
+
+begin;
+
+drop function app.bcrypt;
+
+commit;

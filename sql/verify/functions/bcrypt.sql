@@ -1,0 +1,7 @@
+-- Verify microblog:functions/bcrypt on pg
+
+begin;
+
+select 'app.bcrypt'::regproc;
+
+rollback;
