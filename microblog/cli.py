@@ -20,6 +20,7 @@ COMMANDS = {
     "import": "microblog.commands.import_",
     "seed": "microblog.commands.seed",
     "worker": "microblog.commands.worker",
+    "secrets": "microblog.commands.secrets",
     "psql": "microblog.commands.psql",
     "demo": "microblog.commands.demo",
     "bench": "microblog.commands.bench",

@@ -12,6 +12,11 @@ from microblog.settings import Settings
 from microblog.stack import postgres, secret_files
 
 Say = Callable[[str], None]
+# A session whose statements neither the log nor the statistics keep, fast or slow, right or wrong.
+UNRECORDED = (
+    "-c log_statement=none -c log_min_duration_statement=-1 -c log_min_error_statement=panic"
+    " -c log_error_verbosity=terse -c pg_stat_statements.track=none"
+)
 
 
 def _silent(_: str) -> None:
@@ -62,19 +67,36 @@ def install_secrets(settings: Settings, dbname: str | None = None) -> None:
             "select to_regprocedure('app.jwt_secret_set(text)') is not null,"
             " to_regrole('authenticator') is not null"
         ).fetchone()
-        has_jwt_secret, has_authenticator = known or (False, False)
-        if has_jwt_secret:
-            secret = secret_files.read(settings, secret_files.JWT_SECRET)
-            connection.execute("select app.jwt_secret_set(%s)", [secret])
-        if has_authenticator and not _authenticator_can_log_in(settings, dbname):
-            password = secret_files.read(settings, secret_files.AUTHENTICATOR_PASSWORD)
-            # Hashed here, so that the password itself reaches no log and no statistics.
-            verifier = connection.pgconn.encrypt_password(
-                password.encode(), b"authenticator", b"scram-sha-256"
-            )
-            connection.execute(
-                sql.SQL("alter role authenticator password {}").format(verifier.decode())
-            )
+    has_jwt_secret, has_authenticator = known or (False, False)
+    if has_jwt_secret:
+        key = secret_files.read(settings, secret_files.JWT_SECRET)
+        install_jwt_secret(settings, key, dbname)
+    if has_authenticator and not _authenticator_can_log_in(settings, dbname):
+        password = secret_files.read(settings, secret_files.AUTHENTICATOR_PASSWORD)
+        install_password(settings, password, dbname)
+
+
+def install_jwt_secret(settings: Settings, key: str, dbname: str | None = None) -> int:
+    """Have the database sign with this key from now on.
+
+    Returns when the last token of another key has expired, in seconds since 1970.
+    """
+    with postgres.connect(settings, dbname, options=UNRECORDED) as connection:
+        query = "select ceil(extract(epoch from app.jwt_secret_set(%s)))::bigint"
+        row = connection.execute(query, [key]).fetchone()
+    assert row is not None  # noqa: S101 - a call without FROM has one row
+    return int(row[0])
+
+
+def install_password(settings: Settings, password: str, dbname: str | None = None) -> None:
+    """Give ``authenticator`` this password; it leaves this process only as a SCRAM verifier."""
+    with postgres.connect(settings, dbname, options=UNRECORDED) as connection:
+        verifier = connection.pgconn.encrypt_password(
+            password.encode(), b"authenticator", b"scram-sha-256"
+        )
+        connection.execute(
+            sql.SQL("alter role authenticator password {}").format(verifier.decode())
+        )
 
 
 def _authenticator_can_log_in(settings: Settings, dbname: str | None) -> bool:

@@ -8,10 +8,13 @@ import logging
 import random
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import psycopg
+
+from microblog.errors import StackError
 
 POLL = 5.0  # seconds without a wake-up after which it looks for itself
 SHORTEST_WAIT = 0.1  # seconds between two looks where a due job is in another worker's hands
@@ -40,11 +43,18 @@ class Pace:
         self.attempts = 0
 
 
-def run_worker(dsn: str, name: str, stop: threading.Event, poll: float = POLL) -> None:
+def run_worker(
+    dsn: str,
+    name: str,
+    stop: threading.Event,
+    poll: float = POLL,
+    chore: Callable[[], None] = lambda: None,
+) -> None:
     """Work on due jobs until ``stop`` is set, then finish the chunk in hand and say good-bye.
 
     Reconnects for as long as it takes where the database goes away; a job that fails is the
-    database's to retry. ``poll`` is in seconds.
+    database's to retry. ``poll`` is in seconds. ``chore`` is what the machine wants done now and
+    then, at each heartbeat; an error of it is logged.
     """
     pace = Pace(*BACKOFF)
     while not stop.is_set():
@@ -52,7 +62,7 @@ def run_worker(dsn: str, name: str, stop: threading.Event, poll: float = POLL) -
             with psycopg.connect(dsn, autocommit=True, application_name=f"microblog {name}") as c:
                 c.execute("listen microblog_jobs")
                 log.info("%s: connected", name)
-                _work(c, name, stop, poll, pace)
+                _work(c, name, stop, poll, pace, chore)
                 with suppress(psycopg.Error):
                     c.execute("select app.worker_bye(%s)", [name])
         except psycopg.Error as error:
@@ -63,7 +73,12 @@ def run_worker(dsn: str, name: str, stop: threading.Event, poll: float = POLL) -
 
 
 def _work(
-    connection: psycopg.Connection[Any], name: str, stop: threading.Event, poll: float, pace: Pace
+    connection: psycopg.Connection[Any],
+    name: str,
+    stop: threading.Event,
+    poll: float,
+    pace: Pace,
+    chore: Callable[[], None],
 ) -> None:
     """Work on one connection until ``stop``; psycopg.Error ends it too."""
     next_heartbeat = 0.0
@@ -71,12 +86,20 @@ def _work(
         if time.monotonic() >= next_heartbeat:
             connection.execute("select app.worker_heartbeat(%s)", [name])
             next_heartbeat = time.monotonic() + HEARTBEAT
+            _do(chore, name)
         kind = _value(connection, "select app.job_work(%s)", [name])
         pace.reset()
         if kind is None:
             due = _value(connection, "select app.job_next_due()")
             pause = poll if due is None else min(max(due, SHORTEST_WAIT), poll)
             _wait(connection, min(pause, next_heartbeat - time.monotonic()), stop)
+
+
+def _do(chore: Callable[[], None], name: str) -> None:
+    try:
+        chore()
+    except (StackError, OSError) as error:
+        log.warning("%s: %s", name, error)
 
 
 def _value(connection: psycopg.Connection[Any], query: str, parameters: Any = None) -> Any:

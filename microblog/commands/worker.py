@@ -11,6 +11,7 @@ import click
 
 from microblog.commands.common import require_made, stack_option
 from microblog.settings import Settings
+from microblog.stack import Stack
 from microblog.worker import run_worker
 
 
@@ -32,4 +33,5 @@ def command(settings: Settings, name: str | None, dsn: str | None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     name = name or f"{socket.gethostname()}-{os.getpid()}"
-    run_worker(dsn or settings.socket_dsn("worker"), name, stop)
+    chore = Stack(settings).forget_expired_keys
+    run_worker(dsn or settings.socket_dsn("worker"), name, stop, chore=chore)

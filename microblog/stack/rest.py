@@ -31,16 +31,15 @@ def environment(
 ) -> dict[str, str]:
     """Return what api/postgrest.conf leaves open: ports, secrets and the way to the database.
 
-    ``uri`` is a libpq URI, or ``@`` and a file that holds one; by default the stack's own file.
-    Made for a direct connection unless the stack is pooled and no ``uri`` is given.
+    ``uri`` is a libpq URI, by default the stack's own. Made for a direct connection unless the
+    stack is pooled and no ``uri`` is given.
     """
     pooled = settings.pooled and uri is None
-    secrets = settings.secrets_dir
     values = {
-        "PGRST_DB_URI": uri or f"@{secrets / secret_files.REST_URI}",
+        "PGRST_DB_URI": uri or secret_files.service_uri(settings),
         "PGRST_DB_POOL": str(settings.rest_pool),
         "PGRST_DB_CHANNEL_ENABLED": "false" if pooled else "true",
-        "PGRST_JWT_SECRET": f"@{secrets / secret_files.JWT_SECRET}",
+        "PGRST_JWT_SECRET": f"@{settings.secrets_dir / secret_files.JWK_SET}",
         "PGRST_SERVER_HOST": "127.0.0.1",
         "PGRST_SERVER_PORT": str(port),
         "PGRST_ADMIN_SERVER_PORT": str(admin_port),
@@ -56,12 +55,15 @@ def ready(admin_port: int) -> bool:
     return http_status(admin_port, "/ready") == http.HTTPStatus.OK
 
 
-def http_status(port: int, path: str, host: str = "127.0.0.1") -> int | None:
+def http_status(
+    port: int, path: str, host: str = "127.0.0.1", token: str | None = None
+) -> int | None:
     """Return the status of a GET, None where nothing answers within two seconds."""
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     with suppress(OSError, http.client.HTTPException):
         connection = http.client.HTTPConnection(host, port, timeout=2)
         try:
-            connection.request("GET", path)
+            connection.request("GET", path, headers=headers)
             return connection.getresponse().status
         finally:
             connection.close()

@@ -100,7 +100,6 @@ def _pooler(settings: Settings) -> Service:
         fingerprint=fingerprint(
             entry,
             settings.root / "pgbouncer" / "pgbouncer.ini",
-            settings.secrets_dir / secret_files.USERLIST,
         ),
     )
     return Service(
@@ -116,11 +115,7 @@ def _rest(settings: Settings, number: int) -> Service:
         f"postgrest-{number}",
         rest.argv(settings),
         rest.environment(settings, port, admin_port),
-        fingerprint=fingerprint(
-            settings.root / "api" / "postgrest.conf",
-            settings.secrets_dir / secret_files.JWT_SECRET,
-            settings.secrets_dir / secret_files.REST_URI,
-        ),
+        fingerprint=fingerprint(settings.root / "api" / "postgrest.conf"),
     )
     return Service(
         program,

@@ -13,7 +13,7 @@ from pathlib import Path
 from microblog import migrate
 from microblog.errors import NotReadyError, StackError
 from microblog.settings import Settings
-from microblog.stack import postgres
+from microblog.stack import postgres, secret_files
 from microblog.stack.ports import is_free
 from microblog.stack.privileges import service_user
 from microblog.stack.process import alive, wait_for
@@ -72,7 +72,7 @@ class Stack:
         settings = self.settings
         if not settings.file.exists():  # a new stack that cannot start leaves nothing behind
             self._check_ports(listeners(settings))
-        with self._exclusive():
+        with self.exclusive():
             self._prepare_folders()
             settings.save()
             write_configuration(settings)
@@ -86,6 +86,7 @@ class Stack:
                     self._reload_identities()
                     migrate.deploy(settings, say=self.say)
                     self.reload_schema_cache()
+                    self.reload_secrets()
             wait_for(self._all_running, 15, "every process staying up")
 
     def _all_running(self) -> bool:
@@ -170,13 +171,33 @@ class Stack:
                 if name.startswith("postgrest-"):
                     self.supervisor.signal_program(name, signal.SIGUSR1)
 
+    # -- secrets ---------------------------------------------------------------------------------
+
+    def reload_secrets(self) -> None:
+        """Have what runs read its secrets anew; no request is refused, no connection closed."""
+        for name in self.supervisor.processes():
+            if name.startswith("postgrest-"):
+                self.supervisor.signal_program(name, signal.SIGUSR2)
+            elif name == "pgbouncer":
+                self.supervisor.signal_program(name, signal.SIGHUP)
+
+    def forget_expired_keys(self) -> None:
+        """Drop the retired keys whose tokens have all expired; quick where there is none.
+
+        Leaves it to the next call where somebody else is at work on the stack.
+        """
+        if secret_files.expired(self.settings):
+            with suppress(BlockingIOError), self.exclusive(wait=False):
+                if secret_files.write_keys(self.settings):
+                    self.reload_secrets()
+
     # -- down ------------------------------------------------------------------------------------
 
     def down(self, wipe: bool = False) -> None:
         """Stop everything, the public door first; with ``wipe`` remove the stack's folder too."""
         if not self.settings.state.exists():
             return
-        with self._exclusive():
+        with self.exclusive():
             if self.supervisor.running():
                 names = list(self.supervisor.processes())
                 for name in sorted(names, key=stop_order):
@@ -232,19 +253,20 @@ class Stack:
         return rows
 
     @contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        """Let only one ``up`` or ``down`` of this stack work at a time; others wait."""
+    def exclusive(self, wait: bool = True) -> Iterator[None]:
+        """Let only one at a time change this stack; others wait, or get BlockingIOError."""
         state = self.settings.state
         try:
             state.mkdir(parents=True, exist_ok=True)
             lock = os.open(state / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+            service_user(self.settings.root).own(state / ".lock")
         except PermissionError as error:
             raise StackError(
                 f"{error.filename} may not be written: the stack belongs to another user",
                 "Run the command as root (sudo), or use a stack of your own: --stack NAME",
             ) from None
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             yield
         finally:
             os.close(lock)

@@ -18,7 +18,7 @@ return translate(encode(data, 'base64'), e'+/=\n', '-_');
 comment on function app.base64url(bytea) is 'base64url without padding (RFC 4648, 5)';
 
 create function app.jwt_secret_set(secret text)
-returns void
+returns timestamptz
 language sql
 volatile
 begin atomic
@@ -26,10 +26,16 @@ begin atomic
   on conflict on constraint secrets_pkey
   do update set value = excluded.value, changed_at = now()
   where app.secrets.value is distinct from excluded.value;
+
+  -- Logins under way may still sign with the key before; they end within the statement_timeout.
+  select
+    greatest(now() + app.setting('session_lifetime') * interval '1 second', max(s.expires_at))
+      + interval '10 seconds'
+  from app.sessions s;
 end;
 
 comment on function app.jwt_secret_set(text) is
-  'Stores the key that tokens are signed with, at least 32 bytes; the same as PostgREST''s jwt-secret';
+  'Stores the key that tokens are signed with, at least 32 bytes; among those of PostgREST''s jwt-secret. Returns when the last token of any key before has expired';
 
 create function app.jwt_sign(payload json)
 returns text

@@ -224,20 +224,6 @@ def test_down_leaves_nothing_running_and_keeps_the_data(other: Stack, stack: Sta
     assert answers(stack)
 
 
-def test_secrets_are_private_and_on_no_command_line(stack: Stack) -> None:
-    secrets = list(stack.settings.secrets_dir.iterdir())
-    assert secrets
-    assert stack.settings.secrets_dir.stat().st_mode & 0o777 == 0o700
-    listing = subprocess.run(
-        ["ps", "-eww", "-o", "args"], capture_output=True, text=True, check=True
-    ).stdout
-    logs = "".join(path.read_text() for path in stack.settings.log_dir.glob("*.log"))
-    for path in secrets:
-        assert path.stat().st_mode & 0o777 == 0o600
-        assert path.read_text().strip() not in listing
-        assert path.read_text().strip() not in logs
-
-
 def test_command_line_shows_the_state_and_runs_psql(stack: Stack) -> None:
     name = ["--stack", stack.settings.stack]
     shown = subprocess.run([CLI, "status", *name], capture_output=True, text=True, check=False)
