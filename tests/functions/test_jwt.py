@@ -98,6 +98,17 @@ def test_a_changed_secret_signs_from_then_on(signing: Database) -> None:
         claims_of(token)
 
 
+def test_a_change_tells_when_the_last_token_of_any_key_before_expires(signing: Database) -> None:
+    change = "select extract(epoch from app.jwt_secret_set(%s) - now())"
+    signing.set(session_lifetime=7200)
+    assert 7200 <= signing.value(change, ["k" * 32]) <= 7220
+    signing.value("select app.session_start(%s)", [signing.user()])
+    signing.set(session_lifetime=60)
+    assert 7100 <= signing.value(change, ["l" * 32]) <= 7220
+    signing.run("delete from app.sessions")
+    assert 60 <= signing.value(change, ["m" * 32]) <= 80
+
+
 def test_setting_the_same_secret_again_is_no_change(signing: Database) -> None:
     before = signing.run("select xmin::text, changed_at from app.secrets where name = 'jwt'")
     signing.run("select app.jwt_secret_set(%s)", [SECRET])

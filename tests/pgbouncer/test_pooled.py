@@ -15,6 +15,8 @@ import pytest
 from microblog.settings import ROOT
 from microblog.stack import Stack, pooler, postgres, rest, secret_files
 from microblog.stack.process import wait_for
+from microblog.stack.rotation import rotate
+from tests.stack.rotating import load
 from tests.support.cluster import EXEMPT
 
 
@@ -135,6 +137,21 @@ def test_the_generated_file_adds_only_places_to_the_committed_one(pooled: Stack)
     assert f"%include {ROOT / 'pgbouncer' / 'pgbouncer.ini'}" in entry
     names = re.findall(r"^(\w+) = ", entry.partition("[pgbouncer]")[2], re.MULTILINE)
     assert names == ["listen_addr", "listen_port", "auth_file"]
+
+
+def test_secrets_rotate_under_load_by_the_pooled_route(pooled: Stack) -> None:
+    """PgBouncer and PostgREST take the new password, PostgREST the new key; nothing restarts."""
+    old = secret_files.rest_uri(pooled.settings)
+    running = {row.name: row.pid for row in pooled.status()}
+    with load(pooled) as requests:
+        for _ in range(2):
+            rotate(pooled)
+            requests.more()
+    with pytest.raises(psycopg.OperationalError, match=r"password|SASL"):
+        psycopg.connect(old)
+    with closing(through_pooler(pooled)) as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
+    assert {row.name: row.pid for row in pooled.status()} == running
 
 
 def test_a_wrong_password_is_refused_at_the_pooler(pooled: Stack) -> None:

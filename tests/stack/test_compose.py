@@ -1,8 +1,11 @@
 """docker-compose.yml describes the same stack as the local one, from the same files."""
 
+import base64
+import json
 import os
 import re
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from microblog import migrate
 from microblog.settings import ROOT, Settings
 from microblog.stack import Stack, postgres, proxy, rest
 from microblog.stack.fetch import VERSION as POSTGREST_VERSION
+from microblog.stack.process import Process
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -157,6 +161,70 @@ def test_secrets_are_made_once(tmp_path: Path) -> None:
         assert parsed["password"] == made["authenticator"]
     subprocess.run(script, env={**os.environ, "SECRETS_DIR": str(tmp_path)}, check=True)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == made
+
+
+def test_secrets_rotate_by_one_command_and_old_keys_are_forgotten(tmp_path: Path) -> None:
+    def script(*arguments: str) -> dict[str, str]:
+        subprocess.run(
+            ["sh", ROOT / "docker" / "secrets.sh", *arguments],
+            env={**os.environ, "SECRETS_DIR": str(tmp_path)},
+            check=True,
+        )
+        return {path.name: path.read_text() for path in tmp_path.iterdir()}
+
+    def honoured(files: dict[str, str]) -> list[str]:
+        keys = [jwk["k"] for jwk in json.loads(files["jwks.json"])["keys"]]
+        return [base64.urlsafe_b64decode(k + "=" * (-len(k) % 4)).decode() for k in keys]
+
+    first = script()
+    assert honoured(first) == [first["jwt"]]
+    second, third = script("rotate", "key"), script("rotate", "key")
+    keys = {files["jwt"] for files in (first, second, third)}
+    assert len(keys) == 3
+    assert honoured(third)[0] == third["jwt"]
+    assert set(honoured(third)) == keys
+    for name, path in ((name, tmp_path / name) for name in third if name.startswith("jwt.until-")):
+        assert 3600 < int(name.removeprefix("jwt.until-")) - time.time() < 3600 + 660
+        if path.read_text() == first["jwt"]:
+            path.rename(tmp_path / f"jwt.until-{int(time.time())}")
+    assert set(honoured(script())) == {second["jwt"], third["jwt"]}
+
+    fourth = script("rotate", "passwords")
+    for name in ("authenticator", "worker"):
+        assert fourth[name] != third[name]
+    assert fourth["jwt"] == third["jwt"]
+    assert fourth["authenticator"] in fourth["uri_direct"]
+    assert fourth["authenticator"] in fourth["userlist.txt"]
+
+
+def test_postgrest_reads_the_keys_that_the_script_writes() -> None:
+    assert SERVICES["postgrest"]["environment"]["PGRST_JWT_SECRET"] == "@/secrets/jwks.json"
+    assert SERVICES["keys"]["entrypoint"] == ["/bin/sh", "/docker/secrets.sh", "keep"]
+    assert ":ro" not in next(v for v in SERVICES["keys"]["volumes"] if v.startswith("secrets:"))
+
+
+def test_the_keeper_forgets_an_expired_key_and_tells_postgrest(
+    stack: Stack, tmp_path: Path
+) -> None:
+    settings = stack.settings
+    environment = {
+        **os.environ,
+        "SECRETS_DIR": str(tmp_path),
+        "PGHOST": str(settings.socket_dir),
+        "PGPORT": str(settings.pg_port),
+    }
+    script = ["sh", ROOT / "docker" / "secrets.sh"]
+    subprocess.run(script, env=environment, check=True)
+    subprocess.run([*script, "rotate", "key"], env=environment, check=True)
+    (old,) = tmp_path.glob("jwt.until-*")
+    old.rename(tmp_path / "jwt.until-1")
+    with postgres.connect(settings) as listener:
+        listener.execute("listen pgrst")
+        keeper = Process("keep", [*script, "keep"], tmp_path / "log", env=environment)
+        with keeper:
+            (heard,) = listener.notifies(timeout=30, stop_after=1)
+    assert heard.payload == "reload config"
+    assert len(json.loads((tmp_path / "jwks.json").read_text())["keys"]) == 1
 
 
 def test_migrating_hands_the_database_its_secrets(stack: Stack, tmp_path: Path) -> None:
