@@ -24,6 +24,7 @@ COMMANDS = {
     "psql": "microblog.commands.psql",
     "demo": "microblog.commands.demo",
     "bench": "microblog.commands.bench",
+    "bench-login": "microblog.commands.bench_login",
 }
 # Set for other databases; a stack's own connections say where they go.
 LIBPQ_DEFAULTS = (
