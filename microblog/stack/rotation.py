@@ -77,7 +77,8 @@ def _instances(stack: Stack) -> list[tuple[str, int]]:
 
 def honours(port: int, key: str) -> bool:
     """Tell whether a PostgREST instance takes a token, of nobody in particular, of this key."""
-    return rest.http_status(port, "/rpc/up", token=_token(key)) == http.client.OK
+    status = rest.http_status(port, "/rpc/up", token=_token(key))
+    return status in (http.client.OK, http.client.TOO_MANY_REQUESTS)
 
 
 def _token(key: str) -> str:

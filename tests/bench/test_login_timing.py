@@ -55,7 +55,9 @@ def test_what_are_no_pairs_is_refused(known: list[float], unknown: list[float]) 
         evaluate(known, unknown)
 
 
-def test_each_kind_of_login_reaches_the_database_as_often(database: Database, rest: Served) -> None:
+def test_each_kind_of_login_reaches_the_database_as_often(
+    database: Database, own_api: Served
+) -> None:
     """Half of the logins are of users who exist, in no fixed order, and nobody is left behind.
 
     A hash is made for a name that nobody has, and at sign-up, but not for a user who exists.
@@ -76,7 +78,7 @@ def test_each_kind_of_login_reaches_the_database_as_often(database: Database, re
         database.run(f"grant execute on function app.{function} to microblog_owner")
     found: list[int] = []
 
-    timing = measure(rest.url, 20, progress=found.append)
+    timing = measure(own_api.url, 20, progress=found.append)
 
     assert timing.samples == 20 and timing.known > 0 and timing.unknown > 0
     assert (found[0], found[-1]) == (0, 20)
@@ -91,7 +93,7 @@ def test_each_kind_of_login_reaches_the_database_as_often(database: Database, re
     assert database.value("select count(*) from app.users") == 0
 
 
-def test_a_login_that_is_not_answered_by_401_ends_it(database: Database, rest: Served) -> None:
+def test_a_login_that_is_not_answered_by_401_ends_it(database: Database, own_api: Served) -> None:
     database.run("update app.settings set value = 99 where name = 'bcrypt_cost'")
     with pytest.raises(StackError):
         measure(rest.url, 20)
