@@ -96,4 +96,4 @@ def test_each_kind_of_login_reaches_the_database_as_often(
 def test_a_login_that_is_not_answered_by_401_ends_it(database: Database, own_api: Served) -> None:
     database.run("update app.settings set value = 99 where name = 'bcrypt_cost'")
     with pytest.raises(StackError):
-        measure(rest.url, 20)
+        measure(own_api.url, 20)
