@@ -252,7 +252,7 @@ def test_somebody_else_s_post_cannot_be_deleted(api: Served) -> None:
 def test_a_filter_that_meets_others_too_deletes_nothing(api: Served) -> None:
     author, other = api.signups(2)
     posts = [author.write()["id"], other.write()["id"]]
-    for query in (f"id=in.({posts[0]},{posts[1]})", "id=gt.0", "content=like.*"):
+    for query in (f"id=in.({posts[0]},{posts[1]})", "id=gt.0", f"author_id=eq.{author.id}"):
         refused(403, "not_yours", other.delete(f"/posts?{query}"))
     found = api.get(f"/posts?id=in.({posts[0]},{posts[1]})").json()
     assert sorted(row["id"] for row in found) == posts
@@ -271,7 +271,6 @@ def test_one_deletes_all_of_one_s_own_posts_by_saying_so(api: Served) -> None:
     [
         ("", "filter_required"),
         ("?select=id", "filter_required"),
-        ('?select=" where ":id', "filter_required"),
         ("?limit=1&order=id", "limit_not_supported"),
         ("?id=gt.0&limit=1&order=id", "limit_not_supported"),
     ],
@@ -280,6 +279,15 @@ def test_a_deletion_without_a_filter_is_refused(api: Served, query: str, code: s
     member = api.signup()
     member.write("still here")
     told(400, code, member.delete(f"/posts{query}", headers=RETURN_ROW), "filter")
+    assert contents(member) == ["still here"]
+
+
+def test_no_name_in_select_passes_for_a_filter(module_rest: Served) -> None:
+    """The proxy lets no such name through; the guard in the database does not need it to."""
+    member = module_rest.signup()
+    member.write("still here")
+    select = {"select": '" where ":id'}
+    refused(400, "filter_required", member.delete("/posts", params=select, headers=RETURN_ROW))
     assert contents(member) == ["still here"]
 
 

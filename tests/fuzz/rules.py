@@ -1,0 +1,82 @@
+"""What holds for every answer, whatever was asked."""
+
+import re
+
+from microblog.settings import ROOT
+from tests.fuzz.wire import Answer, Request
+from tests.support.database import Database
+
+WORD = re.compile(r"[a-z_][a-z0-9_]{2,}")
+
+# Hashes, statements, places in functions, PostgREST's own names for its queries.
+INSIDES = re.compile(
+    r'\$2[abxy]\$|"api"\.|FROM "|SELECT |INSERT INTO|_postgrest_t|pgrst_(?!scalar)|PL/pgSQL|'
+    r"\bline \d+ at |\bSQL (statement|function)|DETAIL:|CONTEXT:|\b127\.0\.0\.1\b|\.s\.PGSQL|"
+    r"\b(postgres|postgrest|haproxy|libpq|hs|warp)\b|stack depth|/(tmp|var|usr|work|root|home)/"
+)
+
+
+class Rules:
+    """No server error, the four fields in every refusal, nothing private in any answer.
+
+    Private is every name of the schemas that HTTP does not serve, unless the contract, which
+    everybody may read, uses the word. A word that the client itself sent is no leak.
+    """
+
+    def __init__(self, database: Database) -> None:
+        contract = (ROOT / "docs" / "http.md").read_text().lower()
+        contract += "".join(p.read_text() for p in (ROOT / "api" / "errors").iterdir()).lower()
+        names = database.values(
+            """
+            with hidden as (
+              select oid from pg_namespace where nspname in ('app', 'dba', 'sqitch', 'extensions')
+            )
+            select relname::text from pg_class where relnamespace in (table hidden)
+            union select proname::text from pg_proc where pronamespace in (table hidden)
+            union select conname::text from pg_constraint where connamespace in (table hidden)
+            union select a.attname::text from pg_attribute a join pg_class c on c.oid = a.attrelid
+              where c.relnamespace in (table hidden)
+            union select tgname::text from pg_trigger
+            union select polname::text from pg_policy
+            union select rolname::text from pg_roles
+            """
+        )
+        columns = database.values(
+            "select a.attname from pg_attribute a join pg_class c on c.oid = a.attrelid"
+            " where c.relnamespace = 'api'::regnamespace"
+        )
+        public = {*WORD.findall(contract), *columns}
+        self.private = {name for name in names if "_" in name or len(name) > 4} - public
+        # English, or the names of what the public functions are made of.
+        self.private -= {"change", "project", "planner", "event", "requires", "conflicts", "armor"}
+        self.private.discard("base64url")  # what a token is not
+        assert {
+            "credentials",
+            "password_hash",
+            "pre_request",
+            "feed_entries",
+        } <= self.private
+
+    def check(self, request: Request, answer: Answer) -> None:
+        """Raise AssertionError where the answer breaks a rule."""
+        shown = f"{request}\n{answer.status} {answer.headers}\n{answer.text[:2000]}"
+        assert answer.status < 500, shown
+        if not request.is_http and answer.status == 400 and "x-request-id" not in answer.headers:
+            return  # the proxy's built-in page
+        assert "x-request-id" in answer.headers, shown
+        if answer.status >= 400 and request.method != "HEAD":
+            error = answer.json()
+            assert set(error) == {"code", "message", "details", "hint"}, shown
+            assert error["message"], shown
+        if request.path != "/" or answer.status >= 400:
+            self.check_words(request, answer, shown)
+
+    def check_words(self, request: Request, answer: Answer, shown: str) -> None:
+        """See that nothing private is said."""
+        headers = " ".join(v for n, v in answer.headers.items() if n != "server")
+        said = f"{answer.text} {headers}"
+        leaked = self.private.intersection(WORD.findall(said.lower()))
+        leaked = {word for word in leaked if word not in request.said}
+        assert not leaked, f"{leaked} in {shown}"
+        inside = INSIDES.search(said)
+        assert inside is None or inside[0].lower() in request.said, f"{inside} in {shown}"

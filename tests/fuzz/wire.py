@@ -1,0 +1,75 @@
+"""Requests of any bytes, which HTTP libraries would not send, and their answers."""
+
+import http.client
+import json
+import socket
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote_to_bytes, urlsplit
+
+DEADLINE = 60.0  # seconds; a request that hangs fails
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request, as it goes over the wire; ``target`` is path and query."""
+
+    method: str = "GET"
+    target: bytes = b"/"
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    body: bytes | None = None
+
+    @property
+    def path(self) -> str:
+        """What comes before the question mark."""
+        return self.target.partition(b"?")[0].decode("latin-1")
+
+    @property
+    def said(self) -> str:
+        """All that the client said, encoded and decoded, in lower case: an answer may repeat it."""
+        parts = [self.target, unquote_to_bytes(self.target.replace(b"+", b" ")), self.body or b""]
+        parts += [value for _, value in self.headers]
+        return b" ".join(parts).decode("utf-8", "replace").lower()
+
+    @property
+    def is_http(self) -> bool:
+        """Whether the head is made of HTTP's characters and fits a buffer: no more is read."""
+        values = [value for _, value in self.headers]
+        printable = all(0x21 <= byte <= 0x7E and byte != 0x23 for byte in self.target) and all(
+            byte >= 0x20 and byte != 0x7F for value in values for byte in value
+        )
+        return printable and len(self.target) + sum(map(len, values)) < 24_000
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    text: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", self.body.decode("utf-8", "replace"))
+
+    def json(self) -> Any:
+        """Parse the body."""
+        return json.loads(self.body)
+
+
+def send(url: str, request: Request) -> Answer:
+    """Send a request on a connection of its own and read the answer."""
+    address = urlsplit(url)
+    lines = [request.method.encode() + b" " + request.target + b" HTTP/1.1"]
+    lines += [b"Host: " + address.netloc.encode(), b"Connection: close"]
+    lines += [name + b": " + value for name, value in request.headers]
+    if request.body is not None:
+        lines.append(b"Content-Length: %d" % len(request.body))
+    message = b"\r\n".join(lines) + b"\r\n\r\n" + (request.body or b"")
+    with socket.create_connection((address.hostname, address.port), DEADLINE) as connection:
+        connection.sendall(message)
+        with http.client.HTTPResponse(connection, method=request.method) as response:
+            response.begin()
+            headers = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, headers, response.read())
