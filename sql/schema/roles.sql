@@ -51,7 +51,14 @@ alter role member set statement_timeout = '5s';
 alter role member set lock_timeout = '3s';
 alter role member set idle_in_transaction_session_timeout = '10s';
 alter role authenticator set statement_timeout = '5s';
+alter role authenticator set lock_timeout = '3s';
 alter role authenticator set idle_in_transaction_session_timeout = '10s';
+
+-- No query of the API sorts more than a page, so none needs more memory or any temporary file. Only
+-- a superuser may give the second, and PostgREST does not apply it from the role of a request: the
+-- role that logs in has both.
+alter role authenticator set work_mem = '4MB';
+alter role authenticator set temp_file_limit = '64MB';
 
 -- A refused request is an error to PostgreSQL. One line of the log each will do; the statement
 -- would let anybody fill the disk.

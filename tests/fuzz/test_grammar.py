@@ -1,11 +1,14 @@
 """Whatever is asked: no server error, nothing private in an answer."""
 
+import json
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz import grammar
 from tests.fuzz.conftest import Callers
-from tests.fuzz.wire import Request
+from tests.fuzz.wire import Answer, Request
 from tests.properties.profiles import chosen
 
 # Requests are short: ten for each example of the profile.
@@ -19,4 +22,29 @@ def test_any_request_is_answered_or_refused_in_words(callers: Callers) -> None:
         callers.ask(request, as_member)
 
     whatever()
-    print(callers.statuses)
+    answered = callers.statuses.get(200, 0) + callers.statuses.get(201, 0)
+    assert answered > 0, f"nothing but refusals: {callers.statuses}"
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (500, {}), (503, {}), (400, {"more": "x"}), (400, {"message": ""}),
+        (400, {"message": "permission denied for table credentials"}),
+        (400, {"details": "$2a$04$......................"}),
+        (400, {"message": "column deleted_at does not exist"}),
+        (404, {"hint": 'SELECT 1 FROM "api"."posts"'}),
+        (400, {"details": "connection to server at 127.0.0.1 failed"}),
+        (400, {"details": "PL/pgSQL function app.page_limit(integer) line 10 at RAISE"}),
+        (400, {"message": "could not open file /var/lib/x"}),
+    ],
+)  # fmt: skip
+def test_the_rules_see_what_they_are_there_for(
+    callers: Callers, status: int, said: dict[str, str | None]
+) -> None:
+    error = {"code": "x", "message": "m", "details": None, "hint": None}
+    fine = Answer(400, {"x-request-id": "1"}, json.dumps(error).encode())
+    callers.rules.check(Request("GET", b"/users"), fine)
+    bad = Answer(status, {"x-request-id": "1"}, json.dumps(error | said).encode())
+    with pytest.raises(AssertionError):
+        callers.rules.check(Request("GET", b"/users"), bad)

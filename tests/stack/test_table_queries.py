@@ -14,21 +14,22 @@ PASSED = {
     "/users": [
         "id=eq.5", "id=in.(7,8)", "id=in.%287%2C8%29", "id=gt.5&id=lte.9&order=id", "limit=5",
         "username=eq.alice", "username=in.(a,b)", "order=id.desc&limit=20", "order=id.asc",
-        "select=*", "select=id,name:username", "select=id%2C%20username", "select=", "select=*,a:id",
-        "offset=0&limit=10", "offset=999", "&id=eq.5&", "", "columns=%22description%22",
+        "select=*", "select=id,name:username", "select=id%2C%20username", "select=",
+        "select=*,a:id", "offset=0&limit=10", "offset=999", "&id=eq.5&", "",
+        "columns=%22description%22",
         "username=eq.100%25", "username=eq.%26order%3Dusername",
     ],
     "/posts": [
-        "author_id=eq.5&order=id.desc&limit=20&select=*,author:users(id,username)", "parent_id=eq.5",
-        "author_id=eq.5&id=lt.9", "is_reply=is.false&order=id.desc", "select=users(*)", "id=gte.5",
+        "author_id=eq.5&order=id.desc&limit=20&select=*,author:users(id,username)",
+        "parent_id=eq.5", "author_id=eq.5&id=lt.9", "is_reply=is.false&order=id.desc", "select=users(*)",
+        "id=gte.5",
         "author_id=eq.5&is_reply=is.false", "parent_id=eq.5&order=id", "columns=content",
         "select=content,users!posts_author_id_fkey(username,followers_count),id",
     ],
     "/follows": [
         "follower_id=eq.5", "followed_id=eq.5&order=follower_id.desc", f"select=*,{U}",
         "follower_id=eq.5&followed_id=in.(7,8)", "followed_id=eq.5&follower_id=gt.9",
-        "order=followed_id",
-        f"select={U},{E},created_at",
+        "order=followed_id", f"select={U},{E},created_at",
     ],
 }  # fmt: skip
 EVERYWHERE = [
