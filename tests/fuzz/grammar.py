@@ -5,11 +5,14 @@ resource embedding, preferences, media types), valid and mangled alike.
 """
 
 import json
+from typing import TypeVar
 from urllib.parse import quote
 
 from hypothesis import strategies as st
 
 from tests.fuzz.wire import Request
+
+T = TypeVar("T")
 
 COLUMNS = [
     "id", "username", "description", "created_at", "followers_count", "author_id", "content",
@@ -30,6 +33,12 @@ OPERATORS = [
     "sl", "sr", "nxr", "nxl", "adj", "eq(any)", "like(all)", "ilike(any)", "in(any)", "",
 ]  # fmt: skip
 CASTS = ["text", "xml", "regclass", "regrole", "bit", "json", "nosuch", "public.posts", "bytea"]
+
+
+def mostly(usual: st.SearchStrategy[T], odd: st.SearchStrategy[T]) -> st.SearchStrategy[T]:
+    """``usual``, and one time in eight ``odd``."""
+    return st.sampled_from([usual] * 7 + [odd]).flatmap(lambda chosen: chosen)
+
 
 odd_text = st.sampled_from(
     [
@@ -65,15 +74,15 @@ odd_text = st.sampled_from(
         "a.b",
     ]
 )
-values = odd_text | st.integers().map(str) | st.text(max_size=20)
+values = mostly(st.integers(1, 4000).map(str) | odd_text, st.integers().map(str) | st.text())
 columns = st.sampled_from(COLUMNS)
-names = columns | st.sampled_from(COLUMNS + STRANGE) | st.text(max_size=8)
+names = mostly(columns | st.sampled_from(STRANGE), st.text(max_size=8))
 
 
 @st.composite
 def conditions(draw: st.DrawFn) -> str:
     """``op.value``, negated now and then, a list where the operator takes one."""
-    negated = draw(st.sampled_from(["", "", "", "not.", "not.not."]))
+    negated = draw(mostly(st.just(""), st.sampled_from(["not.", "not.not."])))
     operator = draw(st.sampled_from(["eq", "lt", "in", "is"]) | st.sampled_from(OPERATORS))
     if operator == "in" and draw(st.booleans()):
         value = "(" + ",".join(draw(st.lists(values, max_size=4))) + ")"
@@ -96,12 +105,13 @@ logic = st.recursive(st.tuples(names, conditions()).map(".".join), tree, max_lea
 @st.composite
 def items(draw: st.DrawFn) -> str:
     """One item of a select: a column, with alias, JSON path, cast or aggregate."""
+    nothing = st.just("")
     return (
-        draw(st.sampled_from(["", "", "a:", "author:", "...", ":"]))
-        + draw(columns | names)
-        + draw(st.sampled_from(["", "", "", "->x", "->>0", "->>username", "->-1"]))
-        + draw(st.sampled_from(["", "", ".count()", ".sum()", ".max()", ".nosuch()"]))
-        + draw(st.sampled_from(["", "", ""]) | st.sampled_from(CASTS).map("::{}".format))
+        draw(mostly(nothing, st.sampled_from(["a:", "author:", "...", ":"])))
+        + draw(names)
+        + draw(mostly(nothing, st.sampled_from(["->x", "->>0", "->>username", "->-1"])))
+        + draw(mostly(nothing, st.sampled_from([".count()", ".sum()", ".max()", ".nosuch()"])))
+        + draw(mostly(nothing, st.sampled_from(CASTS).map("::{}".format)))
     )
 
 
@@ -111,7 +121,7 @@ def embed(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return st.builds(
         "{}{}{}({})".format,
         st.sampled_from(["", "author:", "..."]),
-        st.sampled_from(TABLES) | st.sampled_from(HIDDEN),
+        mostly(st.sampled_from(TABLES), st.sampled_from(HIDDEN)),
         st.sampled_from(hints),
         st.lists(inner, max_size=3).map(",".join),
     )
@@ -121,7 +131,7 @@ plain_select = st.lists(columns, min_size=1, max_size=4).map(",".join)
 selects = (
     plain_select
     | st.just("*,author:users(id,username)")
-    | st.lists(st.recursive(items(), embed, max_leaves=8), max_size=5).map(",".join)
+    | st.lists(st.recursive(items(), embed, max_leaves=8), min_size=1, max_size=3).map(",".join)
 )
 orders = st.lists(
     st.tuples(
@@ -149,7 +159,7 @@ parameters = (
     | st.tuples(st.sampled_from(["limit", "offset", "posts.limit", "users.offset"]), numbers)
     | st.tuples(st.sampled_from(["columns", "on_conflict"]), plain_select | orders)
     | st.tuples(st.sampled_from(["cursor", "post_id", "user_id", "limit", "apikey"]), values)
-    | st.tuples(st.text(max_size=10), values)
+    | st.tuples(names, values)
 )  # fmt: skip
 
 
@@ -172,21 +182,21 @@ def sound(draw: st.DrawFn, path: str) -> bytes:
     pairs = [p.format(draw(number)) for p in draw(st.lists(st.sampled_from(offered), max_size=3))]
     if path in SOUND:
         pairs += draw(st.lists(st.sampled_from(["limit=3", "offset=9", "select=*"]), max_size=2))
-    beside = draw(st.lists(parameters, max_size=2)) if draw(st.booleans()) else []
+    beside = draw(st.lists(parameters, max_size=1))
     return "&".join(pairs + ["=".join(map(quote, pair)) for pair in beside]).encode()
 
 
 @st.composite
 def queries(draw: st.DrawFn) -> bytes:
     """A query string, encoded in one of the ways that clients encode."""
-    pairs = draw(st.lists(parameters, max_size=4))
-    if pairs and draw(st.booleans()):
+    pairs = draw(st.lists(parameters, max_size=2))
+    if not pairs or draw(st.booleans()):
+        pairs.append(("select", draw(selects)))
+    if draw(st.integers(0, 9)) == 3:
         pairs.append(draw(st.sampled_from(pairs)))
     safe = draw(st.sampled_from(["", "(),.:*!", "(),.:*!>-\"'$ {}[]\\|^`<"]))
     text = "&".join(
-        quote(name, safe=safe)
-        + draw(st.sampled_from(["=", "=", "=", ""]))
-        + quote(value, safe=safe)
+        quote(name, safe=safe) + draw(st.sampled_from(["="] * 20 + [""])) + quote(value, safe=safe)
         for name, value in pairs
     ).encode()
     if draw(st.integers(0, 12)) == 0:  # not UTF-8, a NUL, not encoded at all
@@ -198,15 +208,13 @@ def queries(draw: st.DrawFn) -> bytes:
     return text
 
 
-paths = (
+paths = mostly(
     st.sampled_from(TABLES).map("/{}".format)
-    | st.sampled_from(TABLES).map("/{}".format)
-    | st.sampled_from(READS + LOOKS).map("/rpc/{}".format)
-    | st.sampled_from(READS + LOOKS).map("/rpc/{}".format)
-    | st.sampled_from(CALLS).map("/rpc/{}".format)
-    | st.sampled_from(HIDDEN + ["nosuch", "up", "health", ""]).map("/{}".format)
-    | st.sampled_from(HIDDEN + ["pre_request", "jwt_sign", "crypt", ""]).map("/rpc/{}".format)
-    | st.text(max_size=12).map(lambda text: "/" + quote(text))
+    | st.sampled_from(TABLES * 2 + ["rpc/" + call for call in READS + LOOKS]).map("/{}".format)
+    | st.sampled_from(TABLES * 2 + ["rpc/" + call for call in CALLS]).map("/{}".format),
+    st.sampled_from([*HIDDEN, "nosuch", "up", "health", ""]).map("/{}".format)
+    | st.sampled_from([*HIDDEN, "pre_request", "jwt_sign", "crypt", ""]).map("/rpc/{}".format)
+    | st.text(max_size=12).map(lambda text: "/" + quote(text)),
 )
 
 PREFER = [
@@ -302,18 +310,60 @@ def bodies(draw: st.DrawFn) -> bytes:
 def requests(draw: st.DrawFn) -> Request:
     """Any request."""
     method = draw(
-        st.sampled_from(["GET", "GET", "GET", "POST", "POST", "PATCH", "DELETE", "HEAD"])
-        | st.sampled_from(["PUT", "OPTIONS", "TRACE", "LINK", "PROPFIND"])
+        mostly(
+            st.sampled_from(["GET", "GET", "POST", "POST", "PATCH", "DELETE", "HEAD"]),
+            st.sampled_from(["PUT", "OPTIONS", "TRACE", "LINK", "PROPFIND"]),
+        )
     )
     path = draw(paths)
     target = path.encode()
-    query = draw(queries() | sound(path))
+    query = draw(queries() | sound(path) if method == "GET" else mostly(st.just(b""), queries()))
     if query:
         target += b"?" + query
-    sent = draw(st.lists(headers, max_size=3))
+    sent = draw(st.lists(headers, max_size=2))
     body = None
     if method not in ("GET", "HEAD", "DELETE", "OPTIONS", "TRACE") or draw(st.integers(0, 9)) == 0:
         body = draw(bodies())
-        if draw(st.integers(0, 5)):
-            sent.insert(0, (b"Content-Type", b"application/json"))
+        if not any(name == b"Content-Type" for name, _ in sent):
+            sent.append((b"Content-Type", b"application/json"))
     return Request(method, target, tuple(sent), body)
+
+
+@st.composite
+def questions(draw: st.DrawFn) -> Request:
+    """A GET of a table or a page in well-formed PostgREST, often beyond what the contract offers."""
+    asked = st.one_of(
+        st.tuples(st.just("select"), st.lists(st.sampled_from(STRANGE), min_size=1, max_size=1)),
+        st.tuples(st.just("select"), st.lists(columns | embeds, min_size=1, max_size=3)),
+        st.tuples(st.just("order"), st.lists(columns | st.sampled_from(STRANGE), min_size=1)),
+        st.tuples(
+            columns, st.tuples(st.sampled_from(OPERATORS), values).map(".".join).map(as_list)
+        ),
+        st.tuples(st.sampled_from(["limit", "offset"]), numbers.map(as_list)),
+    )
+    path = draw(
+        st.sampled_from([f"/{table}" for table in TABLES] + ["/rpc/me", "/rpc/feed_public"])
+    )
+    pairs = draw(st.lists(asked, min_size=1, max_size=2))
+    query = "&".join(f"{name}={quote(','.join(parts))}" for name, parts in pairs)
+    sent = draw(st.lists(headers, max_size=1)) if draw(st.booleans()) else []
+    return Request("GET", f"{path}?{query}".encode(), tuple(sent))
+
+
+def as_list(text: str) -> list[str]:
+    """Return a list of one."""
+    return [text]
+
+
+embeds = st.recursive(
+    st.sampled_from(["*", "id", "count", "array_agg"]),
+    lambda inner: st.builds(
+        "{}({})".format,
+        st.sampled_from(
+            ["users", "posts", "users!follower_id", "follows!follows_followed_id_fkey"]
+            + ["author:users", "follows!follows_follower_id_fkey", "credentials"]
+        ),
+        inner,
+    ),
+    max_leaves=6,
+)

@@ -21,10 +21,9 @@ PASSED = {
     ],
     "/posts": [
         "author_id=eq.5&order=id.desc&limit=20&select=*,author:users(id,username)",
-        "parent_id=eq.5", "author_id=eq.5&id=lt.9", "is_reply=is.false&order=id.desc", "select=users(*)",
-        "id=gte.5",
-        "author_id=eq.5&is_reply=is.false", "parent_id=eq.5&order=id", "columns=content",
-        "select=content,users!posts_author_id_fkey(username,followers_count),id",
+        "parent_id=eq.5", "author_id=eq.5&id=lt.9", "is_reply=is.false&order=id.desc", "id=gte.5",
+        "select=users(*)", "author_id=eq.5&is_reply=is.false", "parent_id=eq.5&order=id",
+        "columns=content", "select=content,users!posts_author_id_fkey(username,followers_count),id",
     ],
     "/follows": [
         "follower_id=eq.5", "followed_id=eq.5&order=follower_id.desc", f"select=*,{U}",
