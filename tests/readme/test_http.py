@@ -61,3 +61,10 @@ def test_every_call_that_the_api_describes_is_in_the_document_and_the_readme(api
     documented = set(re.findall(r"`(?:GET|POST|PATCH|DELETE) (/[a-z_/]+)", DOCUMENT))
     assert documented == paths
     assert {call.split()[1] for call, _ in table()} == paths
+
+
+def test_every_refusal_of_the_proxy_is_in_the_document() -> None:
+    files = [*(ROOT / "api/errors").glob("*.json"), *(ROOT / "api/errors").glob("*.http")]
+    told = {re.search(r'"code": "(\w+)"', path.read_text())[1] for path in files}
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| (?:\d{3}|as said) \|", DOCUMENT, re.M)
+    assert {code for row in rows for code in re.findall(r"\w+", row)} == told

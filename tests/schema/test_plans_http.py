@@ -80,3 +80,21 @@ def test_postgrest_gets_the_plan_of_the_inlined_function(
     assert last.sorted_rows() <= 6 * 21, str(last)
     assert last.filtered() <= 6 * 21, str(last)
     assert last.blocks <= 1500, str(last)
+
+
+@pytest.mark.parametrize("path", ["/users", "/posts", "/follows", "/follows?followed_id=eq.1"])
+def test_an_estimated_count_counts_no_more_than_a_page(
+    served: Served, reader: Member, path: str
+) -> None:
+    database = served.database
+    log = database.settings.log_dir / "postgres.log"
+    since = log.stat().st_size
+    answer = reader.get(path, headers={"Prefer": "count=estimated", "Range": "0-0"})
+    assert int(expect(206, answer).headers["Content-Range"].partition("/")[2]) > 100
+
+    def asked() -> list[Executed]:
+        return [one for one in plans(log, since, database.name) if "pgrst_source" in one.query]
+
+    wait_for(asked, 30, "the plan in the log")
+    for one in asked():
+        assert one.rows("Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Heap Scan") <= 102

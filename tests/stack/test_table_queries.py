@@ -21,7 +21,7 @@ PASSED = {
     ],
     "/posts": [
         "author_id=eq.5&order=id.desc&limit=20&select=*,author:users(id,username)",
-        "parent_id=eq.5", "author_id=eq.5&id=lt.9", "is_reply=is.false&order=id.desc", "id=gte.5",
+        "parent_id=eq.5", "author_id=eq.5&id=lt.9", "order=id.desc&limit=3", "id=gte.5",
         "select=users(*)", "author_id=eq.5&is_reply=is.false", "parent_id=eq.5&order=id",
         "columns=content", "select=content,users!posts_author_id_fkey(username,followers_count),id",
     ],
@@ -48,6 +48,7 @@ REFUSED = {
     "/posts": [
         *EVERYWHERE, "content=like.*a*", "content=imatch.(a*)*b", "content=fts.a", "content=eq.a",
         "author_id=in.(5,6)", "author_id=gt.5", "parent_id=is.null", "is_reply=is.true",
+        "is_reply=is.false",
         "author_id=eq.5&parent_id=eq.6", "parent_id=eq.6&author_id=eq.5", "order=replies_count",
         "parent_id=eq.5&limit=3&is_reply=is.false", "is_reply=eq.false", "is_reply=is.falsey",
     ],
