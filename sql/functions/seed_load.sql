@@ -182,8 +182,8 @@ as $$
 declare
   v_rows bigint;
 begin
-  insert into app.feed_entries (user_id, post_id, author_id)
-  select f.follower_id, p.id, p.author_id
+  insert into app.feed_entries (user_id, post_id)
+  select f.follower_id, p.id
   from (
     select p.id, p.author_id
     from app.posts p
