@@ -9,7 +9,10 @@ from tests.support.database import Database
 OURS = "n.nspname in ('app', 'api', 'dba')"
 
 FEEDS = ("feed_timeline", "feed_mine", "feed_following", "feed_public")
-INLINED = (*FEEDS, "replies", "followers", "following", "me")
+INLINED = (
+    *(*FEEDS, "replies", "followers", "following", "me"),
+    *("feed_public_cached", "users_popular"),
+)
 
 
 @pytest.fixture(scope="module")
