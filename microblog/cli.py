@@ -25,6 +25,7 @@ COMMANDS = {
     "demo": "microblog.commands.demo",
     "bench": "microblog.commands.bench",
     "bench-login": "microblog.commands.bench_login",
+    "plans": "microblog.commands.plans",
 }
 # Set for other databases; a stack's own connections say where they go.
 LIBPQ_DEFAULTS = (

@@ -38,8 +38,8 @@ left join (select f.followed_id as id, count(*) as n from app.follows f group by
 left join (select f.follower_id as id, count(*) as n from app.follows f group by 1) fg using (id)
 left join (select p.author_id as id, count(*) as n from app.posts p group by 1) p using (id);
 
-insert into app.feed_entries (user_id, post_id, author_id)
-select f.follower_id, p.id, p.author_id
+insert into app.feed_entries (user_id, post_id)
+select f.follower_id, p.id
 from app.posts p
 join app.follows f on f.followed_id = p.author_id;
 

@@ -70,8 +70,8 @@ as $$
 declare
   v_post_id constant bigint := bench.new_post();
 begin
-  insert into app.feed_entries (user_id, post_id, author_id)
-  select f.follower_id, v_post_id, 2
+  insert into app.feed_entries (user_id, post_id)
+  select f.follower_id, v_post_id
   from app.follows f
   where f.followed_id = 2
   order by f.follower_id

@@ -116,8 +116,6 @@ def _load(connection: Connection, rows: Rows, steps: Steps, audit_all: bool) -> 
         for table in rows.tables():
             _copy(connection, table, table.table, steps, freeze=True)
         _restore(connection, "app.follows", steps)
-        with steps.step("counters") as advance:
-            advance(_call(connection, "app.seed_counters()"))
         with steps.step("authors that readers pull"):
             pulled = _call(connection, "app.seed_pull_ranges()")
         entries = 0

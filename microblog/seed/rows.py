@@ -52,9 +52,11 @@ class Rows:
         self.followers: Integers = follower_counts(shape, self._rng(0))
         self.active = self._rng(1).random(shape.users) < shape.active_share
         self.active[:RESERVED] = True
+        self._following = np.zeros(shape.users, dtype=np.int64)
+        self._written = np.zeros(shape.users, dtype=np.int64)
 
     def tables(self) -> list[Table]:
-        """Return what to copy, in this order."""
+        """Return what to copy, in this order: the counters count what was made before them."""
         shape = self.shape
         active = int(self.active.sum())
         return [
@@ -80,6 +82,13 @@ class Rows:
                 True,
                 shape.follows,
                 self._follows,
+            ),
+            Table(
+                "app.user_counters",
+                "user_id, followers_count, following_count, posts_count",
+                True,
+                shape.users,
+                self._counters,
             ),
         ]
 
@@ -112,11 +121,18 @@ class Rows:
         rng = self._rng(3)
         seconds = self._rng(4)
         until = self._microseconds()
+        self._following[:] = 0
         yield 0, BINARY_HEAD
         for follower, followed in follows(self.shape, self.followers, rng):
+            self._following += np.bincount(follower - 1, minlength=self.shape.users)
             age = seconds.integers(0, YEAR, len(follower), dtype=np.int32).astype(np.int64)
             yield len(follower), _records([follower, followed, until - age * 1_000_000])
         yield 0, BINARY_END
+
+    def _counters(self) -> Iterator[Block]:
+        """What the blocks of posts and follows came to."""
+        ids = np.arange(1, self.shape.users + 1)
+        yield from _binary([ids, self.followers, self._following, self._written])
 
     def _microseconds(self) -> int:
         return int((self.until - SERVER_EPOCH).total_seconds()) * 1_000_000
@@ -126,6 +142,7 @@ class Rows:
         shape, rng = self.shape, self._rng(5)
         weights = np.sqrt(self.followers + 1.0)
         authors = rng.choice(shape.users, size=shape.posts, p=weights / weights.sum()) + 1
+        self._written = np.bincount(authors - 1, minlength=shape.users)
         ids = self.post_ids()
         numbers = np.arange(shape.posts)
         # A reply answers one of the posts before it, mostly a recent one.

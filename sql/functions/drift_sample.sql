@@ -20,7 +20,6 @@ begin atomic
     select
       f.follower_id as user_id,
       p.id as post_id,
-      p.author_id,
       p.id >= h.post_id
         and p.id >= s.complete_from
         and not app.is_pulled(p.author_id, p.id) as is_kept
@@ -32,7 +31,7 @@ begin atomic
     where not p.is_reply
   ),
   entries as (
-    select e.user_id, e.post_id, e.author_id
+    select e.user_id, e.post_id
     from sample m
     join app.feed_entries e on e.user_id = m.user_id
   )
@@ -41,7 +40,7 @@ begin atomic
     coalesce(e.user_id, d.user_id),
     coalesce(e.post_id, d.post_id)
   from entries e
-  full join definition d on d.user_id = e.user_id and d.post_id = e.post_id and d.author_id = e.author_id
+  full join definition d on d.user_id = e.user_id and d.post_id = e.post_id
   where (e.post_id is null and d.is_kept) or d.post_id is null
   union all
   select 'counters', m.user_id, null::bigint

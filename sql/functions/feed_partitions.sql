@@ -51,10 +51,10 @@ begin
     );
     with moved as (
       delete from app.feed_entries_future where post_id < v_to
-      returning user_id, post_id, author_id
+      returning user_id, post_id
     )
-    insert into app.feed_entries (user_id, post_id, author_id)
-    select m.user_id, m.post_id, m.author_id from moved m;
+    insert into app.feed_entries (user_id, post_id)
+    select m.user_id, m.post_id from moved m;
     execute format(
       'alter table app.feed_entries attach partition app.feed_entries_future
          for values from (%s) to (maxvalue)',

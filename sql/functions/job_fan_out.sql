@@ -44,8 +44,8 @@ begin
     limit v_chunk_size
   ),
   delivered as (
-    insert into app.feed_entries (user_id, post_id, author_id)
-    select c.follower_id, v_post_id, v_author_id
+    insert into app.feed_entries (user_id, post_id)
+    select c.follower_id, v_post_id
     from chunk c
     join app.feed_states s on s.user_id = c.follower_id and s.delivered_from <= v_post_id
     where v_post_id >= (select h.post_id from app.feed_horizon h)

@@ -45,8 +45,57 @@ $$;
 
 comment on function app.feed_keep(bigint, timestamptz) is 'A session starts: its user''s timeline is kept from now on';
 
--- New posts are delivered since the login committed. A chunk brings the older ones of the next 64
--- authors, under their locks: what it sees is what there was before, what comes after is delivered.
+-- How much work an author is, to whoever brings or removes their posts.
+create function app.posts_kept(author_id bigint, at_most bigint)
+returns bigint
+language sql
+stable
+begin atomic
+  select count(*)
+  from (
+    select
+    from app.posts p
+    where p.author_id = posts_kept.author_id
+      and not p.is_reply
+      and p.id >= (select h.post_id from app.feed_horizon h)
+      and p.id < app.pull_from(posts_kept.author_id)
+    limit at_most
+  ) p;
+end;
+
+comment on function app.posts_kept(bigint, bigint) is
+  'How many posts of an author are in the timeline of each active follower, counted up to at_most';
+
+create function app.feed_authors(user_id bigint, after_id bigint, authors bigint, posts bigint)
+returns bigint[]
+language plpgsql
+stable
+as $$
+declare
+  v_author_id bigint;
+  v_authors bigint[] := '{}';
+  v_posts_left bigint := posts;
+begin
+  for v_author_id in
+    select f.followed_id
+    from app.follows f
+    where f.follower_id = feed_authors.user_id and f.followed_id > after_id
+    order by f.followed_id
+    limit authors
+  loop
+    v_authors := v_authors || v_author_id;
+    v_posts_left := v_posts_left - app.posts_kept(v_author_id, v_posts_left);
+    exit when v_posts_left <= 0;
+  end loop;
+  return v_authors;
+end
+$$;
+
+comment on function app.feed_authors(bigint, bigint, bigint, bigint) is
+  'A chunk of whom user_id follows, in id order after after_id: at most so many authors, and none beyond those who have so many posts between them';
+
+-- New posts are delivered since the login committed. A chunk brings the older ones of the next
+-- authors, up to 64 of them or backfill_chunk_size posts (of the last one, all), under their locks: what it sees is what there was before, what comes after is delivered.
 -- The row of feed_states excludes follows and unfollows of this reader meanwhile. A job left over
 -- from an earlier return has nothing to say: what it brought then is dropped.
 create function app.job_feed_rebuild(args jsonb, progress bigint)
@@ -59,9 +108,9 @@ as $$
 declare
   v_user_id constant bigint := args ->> 'user_id';
   v_returns constant integer := args ->> 'returns';
-  v_batch constant integer := 64;
   v_from_id bigint;
   v_authors bigint[];
+  v_last_id bigint;
 begin
   select greatest(s.delivered_from, h.post_id)
     into v_from_id
@@ -73,17 +122,13 @@ begin
   if not found then
     return null;
   end if;
-  v_authors := array(
-    select f.followed_id
-    from app.follows f
-    where f.follower_id = v_user_id and f.followed_id > coalesce(job_feed_rebuild.progress, 0)
-    order by f.followed_id
-    limit v_batch
+  v_authors := app.feed_authors(
+    v_user_id, coalesce(progress, 0), 64, app.setting('backfill_chunk_size')
   );
   perform app.author_lock_shared(v_authors);
 
-  insert into app.feed_entries (user_id, post_id, author_id)
-  select v_user_id, p.id, p.author_id
+  insert into app.feed_entries (user_id, post_id)
+  select v_user_id, p.id
   from app.follows f
   join app.posts p on p.author_id = f.followed_id
   where f.follower_id = v_user_id
@@ -93,8 +138,11 @@ begin
     and not app.is_pulled(p.author_id, p.id)
   on conflict do nothing;
 
-  if cardinality(v_authors) = v_batch then
-    return v_authors[v_batch];
+  v_last_id := v_authors[cardinality(v_authors)];
+  if exists (
+    select from app.follows f where f.follower_id = v_user_id and f.followed_id > v_last_id
+  ) then
+    return v_last_id;
   end if;
   update app.feed_states s set complete_from = s.delivered_from where s.user_id = v_user_id;
   return null;

@@ -50,8 +50,8 @@ begin
     limit v_chunk_size
   ),
   brought as (
-    insert into app.feed_entries (user_id, post_id, author_id)
-    select v_follower_id, c.id, v_followed_id
+    insert into app.feed_entries (user_id, post_id)
+    select v_follower_id, c.id
     from chunk c
     on conflict do nothing
   )

@@ -9,9 +9,9 @@
 -- Fills an empty database with a made-up network, in one transaction of the caller's:
 --
 --   app.seed_begin()             takes every table for itself, drops what is built faster at the end
---   COPY … (freeze)              users, feed_states, posts, follows
+--   COPY … (freeze)              users, feed_states, posts, follows, user_counters
 --   app.seed_restore(table)      app.follows gets its indexes back, one a call
---   app.seed_counters()          and app.seed_pull_ranges()
+--   app.seed_pull_ranges()
 --   app.seed_feeds(from, to)     as often as it takes
 --   app.seed_restore(table)      app.feed_entries
 --   app.seed_end()               proves that the schema is what it was
@@ -123,35 +123,6 @@ $$;
 comment on function app.seed_restore(regclass) is
   'Builds the next index that app.seed_begin dropped from this table; returns its name, null after the last';
 
--- After the indexes: counting follows either one in order.
-create function app.seed_counters()
-returns bigint
-language plpgsql
-volatile
-as $$
-declare
-  v_rows bigint;
-begin
-  analyze app.users, app.posts, app.follows, app.feed_states;
-
-  insert into app.user_counters (user_id, followers_count, following_count, posts_count)
-  select u.id, coalesce(r.n, 0), coalesce(d.n, 0), coalesce(p.n, 0)
-  from app.users u
-  left join (select f.followed_id as id, count(*) as n from app.follows f group by f.followed_id) r
-    on r.id = u.id
-  left join (select f.follower_id as id, count(*) as n from app.follows f group by f.follower_id) d
-    on d.id = u.id
-  left join (select p.author_id as id, count(*) as n from app.posts p group by p.author_id) p
-    on p.id = u.id
-  order by u.id;
-  get diagnostics v_rows = row_count;
-  analyze app.user_counters;
-  return v_rows;
-end
-$$;
-
-comment on function app.seed_counters() is 'Counts follows and posts into app.user_counters; returns how many users';
-
 create function app.seed_pull_ranges()
 returns bigint
 language plpgsql
@@ -160,6 +131,8 @@ as $$
 declare
   v_rows bigint;
 begin
+  -- For this and for what comes: the tables are full, and the plans would be those of empty ones.
+  analyze app.users, app.posts, app.follows, app.feed_states, app.user_counters;
   insert into app.pull_ranges (author_id, from_id)
   select c.user_id, 0
   from app.user_counters c
@@ -182,8 +155,8 @@ as $$
 declare
   v_rows bigint;
 begin
-  insert into app.feed_entries (user_id, post_id, author_id)
-  select f.follower_id, p.id, p.author_id
+  insert into app.feed_entries (user_id, post_id)
+  select f.follower_id, p.id
   from (
     select p.id, p.author_id
     from app.posts p

@@ -8,18 +8,17 @@ set local role microblog_owner;
 -- One row for each post in each reader's timeline, one's own posts excepted: those are merged in
 -- when the feed is read. One index, which is also the order of reading. No foreign keys: a check
 -- of each would more than halve the rate of fan-out; what they would do, the triggers on posts,
--- follows and users do, and dba.feed_drift proves.
+-- follows and users do, and dba.feed_drift proves. No author: whoever cleans up after one finds the
+-- rows by the author's posts, and each row is eight bytes smaller.
 create table app.feed_entries (
   user_id bigint not null,
   post_id bigint not null,
-  author_id bigint not null,
   constraint feed_entries_pkey primary key (user_id, post_id)
 ) partition by range (post_id);
 
 comment on table app.feed_entries is
-  'Materialised timelines: post post_id by author_id is in the timeline of user_id. Partitioned by the month of the post';
+  'Materialised timelines: post post_id is in the timeline of user_id. Partitioned by the month of the post';
 comment on column app.feed_entries.user_id is 'The reader';
-comment on column app.feed_entries.author_id is 'Lets an unfollow find its rows; equals posts.author_id while the author exists';
 
 -- The two outer partitions are open-ended, so that no post is ever refused for want of a month.
 -- They stand in place of a default partition, which would cost the ordered Append of a page.

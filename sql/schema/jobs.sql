@@ -29,6 +29,10 @@ create table app.jobs (
 -- new arrivals keep getting later.
 create index jobs_turn_at_id_idx on app.jobs (turn_at, id) where state = 'queued';
 
+-- Deleted posts whose entries still stand: what an unfollow asks for.
+create index jobs_author_id_post_purge_idx on app.jobs ((args ->> 'author_id'))
+  where kind = 'post_purge';
+
 comment on table app.jobs is 'Work that waits or is being done. A job that is done is deleted';
 comment on column app.jobs.kind is 'Names the handler: app.job_<kind>(args jsonb, progress bigint) returns bigint';
 comment on column app.jobs.progress is 'What the handler returned last: where the next chunk starts; null before the first';

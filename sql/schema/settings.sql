@@ -33,7 +33,7 @@ insert into app.settings (name, value, unit, description) values
     'Newest posts of an author put into a new follower''s feed inside the follow; a job brings the rest'),
   ('backfill_chunk_size', 2000, 'posts',
     'Posts brought by one chunk of a backfill job'),
-  ('account_purge_sync_limit', 50, 'rows',
+  ('account_purge_sync_limit', 500, 'rows',
     'An account with at most this many follows and posts is deleted inside the request; a larger one by a job'),
   ('job_max_attempts', 10, 'attempts',
     'A job that failed this often in a row is dead until it is requeued'),

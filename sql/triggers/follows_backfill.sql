@@ -30,12 +30,12 @@ begin
     for share;
   perform app.author_lock_shared(array(select distinct f.followed_id from new_follows f));
 
-  insert into app.feed_entries (user_id, post_id, author_id)
-  select f.follower_id, p.id, p.author_id
+  insert into app.feed_entries (user_id, post_id)
+  select f.follower_id, p.id
   from new_follows f
   join app.feed_states s on s.user_id = f.follower_id
   cross join lateral (
-    select p.id, p.author_id
+    select p.id
     from app.posts p
     where p.author_id = f.followed_id
       and not p.is_reply

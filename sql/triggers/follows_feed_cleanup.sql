@@ -3,12 +3,20 @@
 -- requires: schema/follows
 -- requires: functions/author_lock
 -- requires: schema/feed_states
+-- requires: functions/feed_deliver
+-- requires: functions/job_post_purge
 
 begin;
 set local role microblog_owner;
 
--- When an unfollow returns, no page shows the author any more: the rows are gone. By author_id,
--- not by the author's posts, so that it finds also what a deletion has not purged yet.
+-- When an unfollow returns, no page shows the author any more: the rows are gone. They are found by
+-- what they can be of, a few keys looked up in the primary key, instead of reading the follower's
+-- whole timeline: of the author's top-level posts above the horizon, below which nothing is kept,
+-- and below the author's open range, of which nothing was delivered; and of deleted posts that wait
+-- for their purge.
+--
+-- Touches rows of app.feed_states (locks), the authors' locks (follower side), app.posts and
+-- app.jobs (reads), app.feed_entries (deletes).
 create function app.tg_follows__feed_cleanup()
 returns trigger
 language plpgsql
@@ -24,9 +32,26 @@ begin
     for share;
   perform app.author_lock_shared(array(select distinct f.followed_id from old_follows f));
 
+  with author as materialized (
+    select distinct f.followed_id as id from old_follows f
+  ),
+  doomed as materialized (
+    select p.author_id, p.id
+    from author a
+    join app.posts p
+      on p.author_id = a.id
+        and not p.is_reply
+        and p.id >= (select h.post_id from app.feed_horizon h)
+        and p.id < app.pull_from(a.id)
+    union all
+    select a.id, (j.args ->> 'post_id')::bigint
+    from author a
+    join app.jobs j on j.kind = 'post_purge' and j.args ->> 'author_id' = a.id::text
+  )
   delete from app.feed_entries e
   using old_follows f
-  where e.user_id = f.follower_id and e.author_id = f.followed_id;
+  join doomed d on d.author_id = f.followed_id
+  where e.user_id = f.follower_id and e.post_id = d.id;
   return null;
 end
 $$;

@@ -39,8 +39,8 @@ begin
     perform app.author_tier_settle(v_author_id, v_followers, v_post_ids);
 
     if v_followers <= v_sync_limit then
-      insert into app.feed_entries (user_id, post_id, author_id)
-      select f.follower_id, p.id, p.author_id
+      insert into app.feed_entries (user_id, post_id)
+      select f.follower_id, p.id
       from new_posts p
       join app.follows f on f.followed_id = p.author_id
       join app.feed_states s on s.user_id = f.follower_id and s.delivered_from <= p.id

@@ -27,6 +27,8 @@ CONTRACT = [
     ("get", "/rpc/feed_mine", {"cursor", "limit"}),
     ("get", "/rpc/feed_following", {"cursor", "limit"}),
     ("get", "/rpc/feed_public", {"cursor", "limit"}),
+    ("get", "/rpc/feed_public_cached", {"cursor", "limit"}),
+    ("get", "/rpc/users_popular", {"cursor", "limit"}),
     ("get", "/rpc/replies", {"post_id", "cursor", "limit"}),
     ("get", "/rpc/thread", {"post_id", "limit"}),
     ("post", "/follows", set()),

@@ -32,11 +32,11 @@ def gone(database: Database, *user_ids: int) -> None:
     assert database.run("select * from app.users where id = any (%s)", [ids]) == []
     assert database.run("select * from app.user_counters where user_id = any (%s)", [ids]) == []
     assert database.run("select * from app.posts where author_id = any (%s)", [ids]) == []
+    assert database.run("select * from app.feed_entries where user_id = any (%s)", [ids]) == []
     assert (
         database.run(
-            "select * from app.feed_entries"
-            " where user_id = any (%(ids)s) or author_id = any (%(ids)s)",
-            {"ids": ids},
+            "select e.* from app.feed_entries e join app.posts p on p.id = e.post_id"
+            " where p.author_id is null"
         )
         == []
     )

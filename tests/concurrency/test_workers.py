@@ -69,7 +69,7 @@ def chunk_stopped_half_way(
     database.follow(fans, author)
     post = database.post(author)
     blocker.begin()
-    blocker.do("insert into app.feed_entries values (%s, %s, %s)", fans[3], post, author)
+    blocker.do("insert into app.feed_entries values (%s, %s)", fans[3], post)
     workers.start(name)
     backend = workers.backend(name)
     database.wait_blocked(backend, by=blocker.pid)

@@ -47,6 +47,8 @@ BAD_ROWS = [
      "settings_chunk_size_check"),
     ("update app.settings set value = 0 where name = 'backfill_chunk_size'",
      "settings_chunk_size_check"),
+    ("update app.view_refreshes set refreshed_at = '-infinity'",
+     "view_refreshes_refreshed_at_check"),
     ("insert into app.secrets values ('jwt2', 'short')", "secrets_value_check"),
     ("insert into app.credentials values (1, 'a password')", "credentials_password_hash_check"),
     ("insert into app.credentials values (1, md5('a password'))",
@@ -87,6 +89,8 @@ BAD_REFERENCES = [
     ("insert into app.credentials values (99, '$2a$04$' || repeat('x', 53))",
      "credentials_user_id_fkey"),
     ("insert into app.idempotency_keys values (99, 'k', '')", "idempotency_keys_user_id_fkey"),
+    ("update app.view_refreshes set lifetime_setting = 'nosuch'",
+     "view_refreshes_lifetime_setting_fkey"),
 ]  # fmt: skip
 
 NULLS = [

@@ -18,6 +18,9 @@ REQUEST_GRANTS = {
     ("anon", "app.user_counters", "SELECT", "*"),
     ("anon", "app.user_counts", "SELECT", "*"),
     ("anon", "app.users", "SELECT", "created_at,deleted_at,description,id,username"),
+    ("anon", "app.popular_users", "SELECT", "*"),
+    ("anon", "app.public_page", "SELECT", "*"),
+    ("anon", "app.view_refreshes", "SELECT", "*"),
     ("member", "api.follows", "DELETE", "*"),
     ("member", "api.follows", "INSERT", "followed_id"),
     ("member", "api.follows", "SELECT", "*"),
@@ -45,13 +48,17 @@ REQUEST_GRANTS = {
     ("member", "app.user_counter_deltas", "SELECT", "*"),
     ("member", "app.user_counters", "SELECT", "*"),
     ("member", "app.user_counts", "SELECT", "*"),
+    ("member", "app.popular_users", "SELECT", "*"),
+    ("member", "app.public_page", "SELECT", "*"),
+    ("member", "app.view_refreshes", "SELECT", "*"),
     ("member", "app.users", "SELECT", "created_at,deleted_at,description,id,username"),
     ("member", "app.users", "UPDATE", "description,username"),
 }
 
 # The endpoint inventory: what HTTP may call without and with a token.
 ANON_CALLS = {
-    "feed_public", "followers", "following", "health", "login", "replies", "signup", "thread", "up",
+    "feed_public", "feed_public_cached", "followers", "following", "health", "login", "replies",
+    "signup", "thread", "up", "users_popular",
 }  # fmt: skip
 MEMBER_CALLS = ANON_CALLS | {
     "account_delete", "feed_following", "feed_mine", "feed_timeline", "logout", "me",
@@ -62,7 +69,7 @@ MEMBER_CALLS = ANON_CALLS | {
 HELPERS = {
     "busy", "current_user_id", "http_error", "page_cursor", "page_limit", "page_more", "page_top",
     "post_created_at", "post_id_at", "post_require", "pre_request", "rate_limit_hit",
-    "response_header", "text_trimmed", "user_require",
+    "response_header", "text_trimmed", "user_require", "view_age",
 }  # fmt: skip
 
 HIDDEN = (
@@ -195,6 +202,7 @@ def test_the_monitor_reads_views_of_dba_and_writes_nothing(catalog: Database) ->
         ("dba.queue", "SELECT"),
         ("dba.rate_limit_keys", "SELECT"),
         ("dba.rate_limits", "SELECT"),
+        ("dba.views", "SELECT"),
         ("dba.workers", "SELECT"),
     ]
     with catalog.superuser() as connection:

@@ -37,8 +37,8 @@ def graph(module_database: Database) -> Database:
             [PEOPLE, POSTS],
         )
         connection.execute(
-            "insert into app.feed_entries (user_id, post_id, author_id)"
-            " select f.follower_id, p.id, p.author_id from app.follows f"
+            "insert into app.feed_entries (user_id, post_id)"
+            " select f.follower_id, p.id from app.follows f"
             " join app.posts p on p.author_id = f.followed_id where f.follower_id % 10 = 0"
         )
         connection.execute("set session_replication_role = origin")

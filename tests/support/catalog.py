@@ -18,7 +18,8 @@ union all
 select 'relation', c.oid::regclass::text, concat_ws(' | ', c.relkind, c.relowner::regrole,
   sorted(coalesce(c.relacl, acldefault('r', c.relowner))), c.reloptions, c.relrowsecurity,
   obj_description(c.oid, 'pg_class'),
-  case c.relkind when 'v' then pg_get_viewdef(c.oid) when 'i' then pg_get_indexdef(c.oid) end)
+  case c.relkind when 'v' then pg_get_viewdef(c.oid)
+    when 'm' then pg_get_viewdef(c.oid) when 'i' then pg_get_indexdef(c.oid) end)
 from pg_class c
 where c.relnamespace in (select oid from ours) or c.relnamespace::regnamespace::text = 'sqitch'
 union all

@@ -33,8 +33,8 @@ insert into app.posts (author_id, content, parent_id, is_reply)
   select n, 'reply',
     (select max(id) from app.posts where author_id = {POPULAR} and not is_reply), true
   from generate_series(1000, 1399) n;
-insert into app.feed_entries (user_id, post_id, author_id)
-  select f.follower_id, p.id, p.author_id
+insert into app.feed_entries (user_id, post_id)
+  select f.follower_id, p.id
   from app.follows f join app.posts p on p.author_id = f.followed_id
   where not p.is_reply and f.followed_id > 5;
 -- The five best known are pulled.

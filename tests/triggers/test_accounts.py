@@ -36,7 +36,7 @@ def test_posts_stay_without_an_author_and_everything_else_goes(
     database.drain()
     for table, column in (
         ("users", "id"), ("user_counters", "user_id"), ("feed_entries", "user_id"),
-        ("feed_entries", "author_id"), ("follows", "follower_id"), ("follows", "followed_id"),
+        ("follows", "follower_id"), ("follows", "followed_id"),
         ("idempotency_keys", "user_id"), ("posts", "author_id"),
     ):  # fmt: skip
         assert database.run(f"select from app.{table} where {column} = %s", [gone]) == []

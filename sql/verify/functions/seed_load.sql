@@ -6,7 +6,6 @@ select
   'app.seed_indexes()'::regprocedure,
   'app.seed_begin()'::regprocedure,
   'app.seed_restore(regclass)'::regprocedure,
-  'app.seed_counters()'::regprocedure,
   'app.seed_pull_ranges()'::regprocedure,
   'app.seed_feeds(bigint, bigint)'::regprocedure,
   'app.seed_mutual(bigint[])'::regprocedure,

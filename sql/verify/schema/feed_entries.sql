@@ -2,6 +2,6 @@
 
 begin;
 
-select user_id, post_id, author_id from app.feed_entries where false;
+select user_id, post_id from app.feed_entries where false;
 
 rollback;
