@@ -12,7 +12,7 @@ set local role microblog_owner;
 -- PL/pgSQL with the caller's rights: planned once per connection, and no part of the plan of a page
 -- that does not need it.
 create function app.feed_below(top bigint, "rows" bigint, with_own boolean)
-returns setof app.page_post
+returns setof app.post_row
 language plpgsql
 stable
 rows 20
@@ -39,7 +39,7 @@ begin
     order by head.id desc
     limit "rows"
   )
-  select c.id, c.content, c.created_at, c.parent_id, c.replies_count, c.author
+  select p.id, p.content, p.parent_id, p.replies_count, u.id, u.username
   from (
     select p.id
     from heads h
@@ -52,9 +52,10 @@ begin
     ) p
     order by p.id desc
     limit "rows"
-  ) p
-  join app.post_cards c on c.id = p.id
-  order by c.id desc;
+  ) b
+  join app.posts p on p.id = b.id
+  join app.users u on u.id = p.author_id
+  order by p.id desc;
 end
 $$;
 

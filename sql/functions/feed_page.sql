@@ -12,13 +12,19 @@ set local role microblog_owner;
 -- The hot path. Invoker rights, no SET, language SQL: so the planner inlines it into the statement
 -- that PostgREST prepares once per connection.
 --
--- From the top: what was pushed, what one posted oneself, what large authors posted; each an index
--- scan in the page's own order. Posts are joined inside each source: an entry whose post is gone,
--- and a post whose author is gone (row security hides the account), must not count towards the
--- page. The constant limit 101, the largest page and one more, tells the planner that a source is
--- read in order and for a few rows only; of what was pushed the horizon is checked outside, because
--- a range with two ends would make it expect next to nothing, read it whole and sort. Only where
--- all this ends before the page is full, app.feed_below is asked for the rest.
+-- It is written for few plan nodes, because starting and ending them costs more than the rows of a
+-- page (docs/decisions/0012): the sources carry a post as stored, what makes a card of it comes
+-- once, at the end; and what must be procedural but is not needed on most pages is a function.
+--
+-- From the top: what was pushed, what large authors and oneself posted; each an index scan in the
+-- page's own order. Posts are joined inside each source: an entry whose post is gone, and a post
+-- whose author is gone (row security hides the account), must not count towards the page. "offset
+-- 0" keeps that a look-up for each entry: where a few readers have very many entries, the planner
+-- would else merge them with all posts that are newer than the cursor. The constant limit 101, the
+-- largest page and one more, tells the planner that a source is read in order and for a few rows
+-- only; of what was pushed the horizon is checked outside, because a range with two ends would make
+-- it expect next to nothing, read it whole and sort. Only where the pushed part ends before the page
+-- is full, app.feed_below is asked for what is older.
 create function app.feed_page(cursor text, "limit" integer, with_own boolean)
 returns setof app.page_post
 language sql
@@ -32,14 +38,24 @@ begin atomic
     ) as id
   ),
   pushed as materialized (
-    select p.id, p.content, p.created_at, p.parent_id, p.replies_count, p.author
+    select p.id, p.content, p.parent_id, p.replies_count, p.author_id, p.username
     from (
-      select c.id, c.content, c.created_at, c.parent_id, c.replies_count, c.author
+      select
+        e.post_id as id,
+        c.content,
+        c.parent_id,
+        c.replies_count,
+        c.author_id,
+        c.username
       from app.feed_entries e
-      join app.post_cards c on c.id = e.post_id
-      where e.user_id = app.current_user_id()
-        and e.post_id < app.page_top(cursor)
-        and c.visible_author_id is not null
+      cross join lateral (
+        select p.content, p.parent_id, p.replies_count, p.author_id, u.username
+        from app.posts p
+        join app.users u on u.id = p.author_id
+        where p.id = e.post_id
+        offset 0
+      ) c
+      where e.user_id = app.current_user_id() and e.post_id < app.page_top(cursor)
       order by e.post_id desc
       limit 101
     ) p
@@ -55,58 +71,62 @@ begin atomic
     end as id
     from pushed p
   ),
-  upper as materialized (
-    select m.id, m.content, m.created_at, m.parent_id, m.replies_count, m.author
-    from (
-      select p.id, p.content, p.created_at, p.parent_id, p.replies_count, p.author
-      from pushed p
-      union all
-      (
-        select c.id, c.content, c.created_at, c.parent_id, c.replies_count, c.author
-        from app.post_cards c
-        where with_own
-          and c.author_id = app.current_user_id()
-          and not c.is_reply
-          and c.id < app.page_top(cursor)
-          and c.id >= (select f.id from floor f)
-        order by c.id desc
-        limit 101
-      )
-      union all
-      (
-        select c.id, c.content, c.created_at, c.parent_id, c.replies_count, c.author
-        from app.pull_ranges r
-        join app.follows f on f.follower_id = app.current_user_id() and f.followed_id = r.author_id
-        cross join lateral (
-          select c.id, c.content, c.created_at, c.parent_id, c.replies_count, c.author
-          from app.post_cards c
-          where c.author_id = r.author_id
-            and not c.is_reply
-            and c.id < least(app.page_top(cursor), r.to_id)
-            and c.id >= greatest(r.from_id, (select f.id from floor f))
-            and c.visible_author_id is not null
-          order by c.id desc
-          limit 101
-        ) c
-      )
-    ) m
-    order by m.id desc
-    limit app.page_limit("limit") + 1
-  ),
-  lacking as materialized (
-    select app.page_limit("limit") + 1 - count(*) as rows from upper
+  -- One is to oneself a large author: merged in, from the first post on.
+  merged as (
+    select app.current_user_id() as author_id, 0::bigint as from_id, 9007199254740992 as to_id
+    where with_own
+    union all
+    select r.author_id, r.from_id, r.to_id
+    from app.pull_ranges r
+    join app.follows f on f.follower_id = app.current_user_id() and f.followed_id = r.author_id
   ),
   page as materialized (
-    select u.id, u.content, u.created_at, u.parent_id, u.replies_count, u.author from upper u
-    union all
-    select b.id, b.content, b.created_at, b.parent_id, b.replies_count, b.author
-    from lacking l
-    cross join lateral app.feed_below(
-      least(app.page_top(cursor), (select h.id from horizon h)), l.rows, with_own
-    ) b
-    where l.rows > 0 and (select h.id from horizon h) > 0
+    select a.id, a.content, a.parent_id, a.replies_count, a.author_id, a.username
+    from (
+      select p.id, p.content, p.parent_id, p.replies_count, p.author_id, p.username
+      from pushed p
+      union all
+      select p.id, p.content, p.parent_id, p.replies_count, m.author_id, u.username
+      from merged m
+      cross join lateral (
+        select p.id, p.content, p.parent_id, p.replies_count
+        from app.posts p
+        where p.author_id = m.author_id
+          and not p.is_reply
+          and p.id < least(app.page_top(cursor), m.to_id)
+          and p.id >= greatest(m.from_id, (select f.id from floor f))
+        order by p.id desc
+        limit 101
+      ) p
+      join app.users u on u.id = m.author_id
+      union all
+      select b.id, b.content, b.parent_id, b.replies_count, b.author_id, b.username
+      from app.feed_below(
+        least(app.page_top(cursor), (select h.id from horizon h)),
+        app.page_limit("limit") + 1,
+        with_own
+      ) b
+      where (select h.id > 0 and h.id = f.id from horizon h, floor f)
+    ) a
+    order by a.id desc
+    limit app.page_limit("limit") + 1
   )
-  select p.id, p.content, p.created_at, p.parent_id, p.replies_count, p.author
+  select
+    p.id,
+    p.content,
+    app.post_created_at(p.id) as created_at,
+    p.parent_id,
+    p.replies_count + case
+      when p.id <= (select max(d.post_id) from app.post_counter_deltas d)
+        then coalesce(
+          (select sum(d.replies) from app.post_counter_deltas d where d.post_id = p.id), 0
+        )::integer
+      else 0
+    end as replies_count,
+    case
+      when p.author_id is not null
+        then json_build_object('id', p.author_id, 'username', p.username)
+    end as author
   from page p
   where (
     select app.page_more(array_agg(n.id order by n.id desc), cursor, app.page_limit("limit"))

@@ -8,13 +8,18 @@
 begin;
 set local role microblog_owner;
 
+-- These are expressions, which the planner puts in the place of each call: a page calls them several
+-- times, and a call of PL/pgSQL costs it as much as some rows. Only what is not simply in order goes
+-- on to PL/pgSQL. "cost 1" there, because the planner copies only what it takes to be cheap.
+--
 -- PostgREST keeps the query parameter "limit" for itself, so in a GET the proxy hands it over as
 -- the header X-Page-Limit. In a POST it is an argument like any other.
-create function app.page_limit("limit" integer)
+create function app.page_limit_given("limit" integer)
 returns integer
 language plpgsql
 stable
 parallel safe
+cost 1
 as $$
 declare
   v_limit text := coalesce(
@@ -32,25 +37,52 @@ begin
 end
 $$;
 
+comment on function app.page_limit_given(integer) is
+  'The limit as the argument or the header X-Page-Limit gives it; refuses what is no number from 1 to 100';
+
+-- In the JSON text of the headers the name stands in quotes as a key alone: within a value, quotes
+-- have a backslash.
+create function app.page_limit("limit" integer)
+returns integer
+language sql
+stable
+parallel safe
+return case
+  when "limit" between 1 and 100 then "limit"
+  when "limit" is null
+    and coalesce(strpos(current_setting('request.headers', true), '"x-page-limit"'), 0) = 0
+    then 20
+  else app.page_limit_given("limit")
+end;
+
 comment on function app.page_limit(integer) is 'Rows on this page, 1–100, default 20; anything else is refused';
 
-create function app.page_cursor(cursor text, first bigint)
+create function app.page_cursor_refuse(cursor text)
 returns bigint
 language plpgsql
 stable
 parallel safe
+cost 1
 as $$
 begin
-  if coalesce(cursor, '') = '' then
-    return first;
-  elsif cursor ~ '^[0-9]{1,18}$' then
-    return cursor::bigint;
-  end if;
   perform app.http_error(400, 'cursor_invalid',
     format('cursor is the X-Next-Cursor of an earlier page, not %s.', to_json(left(cursor, 40))),
     'Leave it out for the first page.');
 end
 $$;
+
+comment on function app.page_cursor_refuse(text) is 'Refuses a malformed cursor: 400';
+
+create function app.page_cursor(cursor text, first bigint)
+returns bigint
+language sql
+stable
+parallel safe
+return case
+  when cursor is null or cursor = '' then first
+  when cursor ~ '^[0-9]{1,18}$' then cursor::bigint
+  else app.page_cursor_refuse(cursor)
+end;
 
 comment on function app.page_cursor(text, bigint) is 'Where a page starts: after this id; first if there is no cursor. A malformed one is refused';
 
@@ -58,14 +90,10 @@ comment on function app.page_cursor(text, bigint) is 'Where a page starts: after
 -- the bound lets the planner leave out the partitions of months to come.
 create function app.page_top(cursor text)
 returns bigint
-language plpgsql
+language sql
 stable
 parallel safe
-as $$
-begin
-  return app.page_cursor(cursor, app.post_id_at(now() + interval '1 hour'));
-end
-$$;
+return app.page_cursor(cursor, app.post_id_at(now() + interval '1 hour'));
 
 comment on function app.page_top(text) is 'app.page_cursor for pages that run from the newest post down';
 
@@ -80,31 +108,28 @@ create function app.page_more(
   path text default current_setting('request.path', true)
 )
 returns boolean
-language plpgsql
+language sql
 volatile
-as $$
-declare
-  v_set constant text := nullif(current_setting('response.headers', true), '');
-begin
-  perform app.page_cursor(cursor, 0);
-  if cardinality(ids) > "limit" then
-    perform set_config(
+return case
+  when app.page_cursor(cursor, 0) is null or arguments is null then null
+  when cardinality(ids) > "limit" then
+    set_config(
       'response.headers',
-      coalesce(rtrim(v_set, ']') || ',', '[') || format(
-        '{"X-Next-Cursor": "%s"}, {"Link": "<%s?%scursor=%s&limit=%s>; rel=\"next\""}]',
-        ids["limit"], path, arguments, ids["limit"], "limit"
-      ),
+      coalesce(rtrim(nullif(current_setting('response.headers', true), ''), ']') || ',', '[')
+        || '{"X-Next-Cursor": "' || ids["limit"]
+        || '"}, {"Link": "<' || coalesce(path, '') || '?' || arguments || 'cursor=' || ids["limit"]
+        || '&limit=' || "limit" || '>; rel=\"next\""}]',
       true
-    );
-  end if;
-  return true;
-end
-$$;
+    ) <> ''
+  else true
+end;
 
 comment on function app.page_more(bigint[], text, integer, text, text) is
   'Given the ids of a page and the one beyond it, if there is one: checks the cursor and says that more follows, in the headers X-Next-Cursor and Link (RFC 8288). Arguments: what the next request repeats, as "name=value&". Always true';
 
+grant execute on function app.page_limit_given(integer) to anon, member;
 grant execute on function app.page_limit(integer) to anon, member;
+grant execute on function app.page_cursor_refuse(text) to anon, member;
 grant execute on function app.page_cursor(text, bigint) to anon, member;
 grant execute on function app.page_top(text) to anon, member;
 grant execute on function app.page_more(bigint[], text, integer, text, text) to anon, member;

@@ -3,6 +3,7 @@
 begin;
 
 drop type app.page_post;
+drop type app.post_row;
 drop view app.post_cards;
 
 commit;
