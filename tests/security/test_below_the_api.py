@@ -10,6 +10,12 @@ from tests.support.client import expect
 from tests.support.database import Database
 from tests.support.servers import Served, serve_rest
 
+# What runs with the owner's rights and a request may call: each asks by itself whose it touches.
+DEFINERS = {
+    "api.account_delete", "api.health", "api.login", "api.logout", "api.password_change",
+    "api.signup", "app.pre_request",
+}  # fmt: skip
+
 # What is published of everybody; of all else that a member may select, one's own rows alone.
 PUBLISHED = {"users", "user_counters", "posts", "follows"}
 UNOWNED = {"feed_horizon", "pull_ranges", "user_counter_deltas", "post_counter_deltas"}
@@ -149,6 +155,46 @@ def test_a_definer_function_heeds_nothing_that_the_caller_puts_in_its_way(
         assert connection.execute("select char_length('x')").fetchone() == (1000,), "no trap"
         connection.execute("insert into app.posts (content) values ('unharmed')")
     assert database.values("select content from app.posts") == ["unharmed"]
+
+
+def test_few_functions_of_a_request_have_the_owner_s_rights(module_database: Database) -> None:
+    """A new one is a difference in this file; no trigger of a view of the API is one."""
+    assert (
+        set(
+            module_database.values(
+                """
+            select p.pronamespace::regnamespace || '.' || p.proname
+            from pg_proc p
+            where p.prosecdef and p.pronamespace in ('app'::regnamespace, 'api'::regnamespace)
+              and (has_function_privilege('anon', p.oid, 'execute')
+                or has_function_privilege('member', p.oid, 'execute'))
+            union all
+            select p.pronamespace::regnamespace || '.' || p.proname
+            from pg_trigger t
+            join pg_class c on c.oid = t.tgrelid and c.relnamespace = 'api'::regnamespace
+            join pg_proc p on p.oid = t.tgfoid
+            where p.prosecdef
+            """
+            )
+        )
+        == DEFINERS
+    )
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_reading_a_login_tells_nothing_about_a_password_past_the_proxy_either(
+    module_rest: Served, method: str
+) -> None:
+    member = module_rest.signup()
+    answers = [
+        module_rest.request(method, "/rpc/login", params={"username": name, "password": password})
+        for name, password in (
+            (member.username, member.password), (member.username, "a wrong one"), ("no_one", "x"),
+        )
+    ]  # fmt: skip
+    assert {(expect(405, answer).content, answer.status_code) for answer in answers} == {
+        (answers[0].content, 405)
+    }
 
 
 @pytest.fixture
