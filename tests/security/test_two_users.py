@@ -123,15 +123,20 @@ def test_a_member_neither_reads_nor_changes_what_is_somebody_else_s(
 def test_the_same_requests_do_what_they_say_when_they_are_the_owner_s(
     api: Served, endpoints: dict[str, Endpoint], path: str, verb: str
 ) -> None:
-    """So that the refusals above are for whose it is, not for how it was asked."""
+    """So that the refusals above are for whose it is, not for how it was asked.
+
+    And what one may do to one's own is done to nobody else's.
+    """
     expected = rule(path, verb).owner
     owner = Victim(api)
     token = owner.member.token
     answered: list[Any] = []
+    before = belongings(api.database, but_of=owner.member.id)
     for attempt in attempts(endpoints[path], verb, owner, as_owner=True):
         answer = attempt.send(api, token)
         ended = answer.status_code == 401 and not has_session(api, owner.member)
         permitted(attempt, answer, expected | ({401} if ended else set()))
         answered.append(answer.status_code)
+        assert before <= belongings(api.database, but_of=owner.member.id), attempt
     if any(status < 300 for status in expected):
         assert any(status < 300 for status in answered), answered
