@@ -1,8 +1,9 @@
-"""Weaken every protection in turn: ``python -m tests.security [-k part of a name] [--document]``.
+"""Weaken every protection in turn: ``python -m tests.security [-k PATTERN] [--document]``.
 
 Ends with 1 where a mutation survives.
 """
 
+import re
 import sys
 import time
 
@@ -14,15 +15,17 @@ from tests.support.cluster import running_cluster
 
 
 @click.command()
-@click.option("-k", "part", default="", help="Only mutations whose name or group holds this.")
+@click.option("-k", "pattern", default="", help="Only those in whose group or name this is found.")
 @click.option("--document", "write", is_flag=True, help="Only write their table into docs.")
-def main(part: str, write: bool) -> None:
+def main(pattern: str, write: bool) -> None:
     """Take each protection away and tell which tests notice."""
     mutations = load()
     if write:
         document.write(mutations)
         return
-    chosen = [m for m in mutations if part in m.name or part in m.group]
+    chosen = [m for m in mutations if re.search(pattern, f"{m.group} {m.name}")]
+    if not chosen:
+        raise click.UsageError(f"no mutation is found by {pattern!r}")
     survivors = []
     with running_cluster() as cluster, laboratory(cluster) as lab:
         started = time.monotonic()

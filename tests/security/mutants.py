@@ -180,7 +180,7 @@ class Laboratory:
             check=False,
             timeout=TIMEOUT,
         )
-        said = f"{done.stdout[-3000:]}\n{done.stderr[-1000:]}"
+        said = f"{done.stdout[-800:]}\n{done.stderr[-800:]}"
         if done.returncode not in (0, 1) or not report.exists():
             raise MutationError(f"pytest ended with {done.returncode}: {said}")
         failed, passed, broken = _outcomes(report)
