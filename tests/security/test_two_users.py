@@ -12,7 +12,7 @@ import pytest
 
 from tests.security.attacks import VERBS, Attempt, Endpoint, attempts, in_catalog, in_openapi
 from tests.security.rules import RULES, rule
-from tests.security.victim import OF_EVERYBODY, OWNER, Victim, belongings
+from tests.security.victim import OF_EVERYBODY, OWNER, Victim, belongings, past_the_proxy
 from tests.support.client import Member
 from tests.support.servers import Served
 
@@ -32,7 +32,8 @@ at_both_doors = pytest.mark.parametrize(
 @pytest.fixture(scope="module")
 def door(request: pytest.FixtureRequest) -> Served:
     """The public door, and PostgREST without it."""
-    return request.getfixturevalue(request.param)
+    served = request.getfixturevalue(request.param)
+    return served if served.proxied else past_the_proxy(served)
 
 
 @pytest.fixture(scope="module")

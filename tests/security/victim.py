@@ -9,6 +9,13 @@ from tests.support.servers import Served
 _numbers = count(1)
 
 
+def past_the_proxy(served: Served) -> Served:
+    """Say where requests come from, as the proxy would; that address is free of limits in tests."""
+    assert not served.proxied
+    served.http.headers["X-Forwarded-For"] = "127.0.0.1"
+    return served
+
+
 class Victim:
     """Has posts, a reply, a follow, sessions and an Idempotency-Key.
 
@@ -81,10 +88,16 @@ OWNER: dict[str, str | None] = {
     "secrets": None,
     "job_schedules": None,
     "workers": None,
+    "rate_limits": None,
+    "rate_limit_exemptions": None,
 }
 
-# What others do counts here, by its nature; and a job follows from a post or a follow.
-OF_EVERYBODY = {"user_counter_deltas", "post_counter_deltas", "jobs"}
+# What others do counts here, by its nature; a job follows from a post or a follow; and every
+# request counts against its limits.
+OF_EVERYBODY = {
+    "user_counter_deltas", "post_counter_deltas", "jobs",
+    "rate_limit_buckets", "rate_limit_refusals", "rate_limit_totals",
+}  # fmt: skip
 COUNTS_OF_OTHERS = "'followers_count' - 'replies_count'"
 
 
