@@ -3,12 +3,13 @@
 MICROBLOG := .venv/bin/microblog
 PYTEST_ARGS ?=
 UP_ARGS ?=
+MUTANTS_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test bench lint freeze lock
+.PHONY: help setup demo up down test mutants bench lint freeze lock
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install what is missing on this machine
 	@bin/setup
@@ -25,6 +26,9 @@ down: ## Stop the stack; its data stays
 
 test: setup ## Run the whole suite (options: PYTEST_ARGS="-k feed")
 	@.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+mutants: setup ## Take each protection away and see the tests notice (MUTANTS_ARGS="-k policies")
+	@.venv/bin/python -m tests.security $(MUTANTS_ARGS)
 
 bench: setup ## Measure on this machine, with floors beside each figure
 	@$(MICROBLOG) bench

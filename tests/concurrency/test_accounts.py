@@ -421,3 +421,19 @@ def test_a_login_during_the_deletion_gets_no_session(
     assert answer["code"] == "invalid_credentials"
     assert database.run("select * from app.sessions") == []
     gone(database, a)
+
+
+def test_a_session_that_would_begin_during_the_deletion_does_not(
+    database: Database, actors: Stage, tier: int
+) -> None:
+    """Whoever asks for it: the session looks for itself whether its account is still there."""
+    database.run("select app.jwt_secret_set(repeat('s', 32))")
+    a, fan = database.users(2)
+    database.follow(fan, a)
+    starting, closing = actors.superuser(), actors.superuser()
+    closing.begin()
+    closing.do(CLOSE_ACCOUNT, a)
+    pending = starting.start_blocked("select app.session_start(%s)", a, by=closing)
+    closing.commit()
+    assert pending.result(60) == [(None,)]
+    assert database.run("select * from app.sessions") == []

@@ -34,6 +34,8 @@ class Api:
         headers = dict(options.pop("headers", None) or {})
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
+        if method == "HEAD" and not self.proxied:
+            headers["Connection"] = "close"  # what PostgREST does after a HEAD, without saying so
         return self.http.request(method, path, headers=headers, **options)
 
     def get(self, path: str, token: str | None = None, **options: Any) -> httpx.Response:

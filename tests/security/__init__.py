@@ -1,0 +1,1 @@
+"""Nobody gets around the API: what is tried, and the proof that the tests would notice."""

@@ -1,0 +1,137 @@
+"""The mutations still fit the schema, and their runner tells a hole from a harmless change.
+
+All of them run with ``make mutants``; here a few do, so that the suite knows of a runner that
+would call everything noticed.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from microblog.settings import ROOT
+from tests.security import document
+from tests.security.mutants import (
+    Laboratory,
+    Mutation,
+    MutationError,
+    applies,
+    laboratory,
+    load,
+)
+from tests.support.cluster import Cluster
+from tests.support.database import Database
+
+MUTATIONS = load()
+CALLS_OF_ANON = "tests/schema/test_grants.py::test_anon_may_call_exactly_this"
+ADDRESS = "tests/stack/test_proxy.py::test_client_cannot_choose_its_address"
+
+
+@pytest.fixture(scope="module")
+def lab(cluster: Cluster) -> Iterator[Laboratory]:
+    with laboratory(cluster) as laboratory_:
+        yield laboratory_
+
+
+def named(name: str) -> Mutation:
+    (mutation,) = [mutation for mutation in MUTATIONS if mutation.name == name]
+    return mutation
+
+
+# -- the data ------------------------------------------------------------------------------------
+
+
+def test_every_mutation_finds_what_it_takes_away(module_database: Database) -> None:
+    """A function or a setting that was rewritten needs its mutation rewritten too."""
+    lost = []
+    for mutation in MUTATIONS:
+        try:
+            applies(mutation, module_database)
+        except Exception as error:
+            lost.append(f"{mutation.name}: {error}")
+    assert lost == []
+
+
+def test_every_test_that_a_mutation_names_exists() -> None:
+    for node in {test for mutation in MUTATIONS for test in mutation.tests}:
+        path, _, name = node.partition("::")
+        tree = ast.parse((ROOT / path).read_text())
+        functions = {f.name for f in tree.body if isinstance(f, ast.FunctionDef)}
+        assert name.partition("[")[0] in functions, node
+
+
+def test_every_policy_and_every_trigger_is_taken_away_once(module_database: Database) -> None:
+    """A policy that lets everybody through takes nothing away."""
+    policies = module_database.run(
+        "select polname, polrelid::regclass::text from pg_policy"
+        " where coalesce(pg_get_expr(polqual, polrelid), '') <> 'true'"
+    )
+    triggers = module_database.run(
+        "select t.tgname, t.tgrelid::regclass::text from pg_trigger t"
+        " join pg_class c on c.oid = t.tgrelid"
+        " where c.relnamespace in ('app'::regnamespace, 'api'::regnamespace)"
+        " and not t.tgisinternal and t.tgparentid = 0"
+    )
+    assert len(policies) >= 9 and len(triggers) >= 20
+    statements = [statement for mutation in MUTATIONS for statement in mutation.sql]
+    pattern = r"(?:alter policy|drop trigger) (\w+) on (\w+\.\w+)"
+    taken = {found for statement in statements for found in re.findall(pattern, statement)}
+    assert set(policies + triggers) - taken == set()
+
+
+def test_the_document_lists_the_mutations_as_they_are() -> None:
+    written = document.between(document.DOCUMENT.read_text())
+    assert written == document.table(MUTATIONS), "make mutants MUTANTS_ARGS=--document"
+
+
+# -- the runner ----------------------------------------------------------------------------------
+
+
+def test_a_grant_too_many_is_noticed(lab: Laboratory) -> None:
+    verdict = lab.try_out(named("functions-public"))
+    assert verdict.is_killed, verdict
+
+
+def test_a_weakened_file_is_noticed_and_put_back(lab: Laboratory) -> None:
+    mutation = named("address-by-the-client")
+    assert mutation.tests == (ADDRESS,)
+    verdict = lab.try_out(mutation)
+    assert verdict.is_killed, verdict
+    assert (lab.copy / mutation.file).read_text() == (ROOT / mutation.file).read_text()
+
+
+def test_a_harmless_change_survives(lab: Laboratory) -> None:
+    comment = Mutation(
+        name="harmless",
+        group="none",
+        what="nothing",
+        tests=(CALLS_OF_ANON,),
+        sql=("comment on table app.posts is 'Something else'",),
+    )
+    verdict = lab.try_out(comment)
+    assert (verdict.noticed, verdict.survived) == ((), (CALLS_OF_ANON,))
+    assert not verdict.is_killed
+
+
+def test_what_keeps_a_test_from_running_is_not_taken_for_its_failure(lab: Laboratory) -> None:
+    gone = Mutation("gone", "none", "", (f"{CALLS_OF_ANON}_any_more",), sql=("select 1",))
+    with pytest.raises(MutationError, match="pytest ended with 4"):
+        lab.try_out(gone)
+    fatal = Mutation(
+        name="fatal",
+        group="none",
+        what="PostgREST does not start",
+        tests=("tests/api/test_access.py::test_plans_are_off",),
+        file="api/postgrest.conf",
+        replace='log-level = "error"',
+        by='log-level = "no such level"',
+    )
+    with pytest.raises(MutationError, match="could not run"):
+        lab.try_out(fatal)
+
+
+def test_a_test_that_fails_anyway_proves_nothing(lab: Laboratory) -> None:
+    (lab.copy / "tests" / "test_failing.py").write_text("def test_failing():\n    assert False\n")
+    with pytest.raises(MutationError, match="fail without any mutation"):
+        lab.baseline([CALLS_OF_ANON, "tests/test_failing.py::test_failing"])
