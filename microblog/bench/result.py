@@ -57,7 +57,8 @@ class Cost(msgspec.Struct, kw_only=True):
     """What a round took from the machine, beside time.
 
     ``cpu`` is by process (postgres, postgrest, haproxy, pgbouncer, worker, redis, generator), with
-    ``others``: what everybody else on the machine used meanwhile, which tells how quiet it was.
+    ``harness``: what starting the generator and adding up took, and ``others``: what everybody else
+    on the machine used meanwhile, which tells how quiet it was.
     ``cpu_idle`` is what nobody used. ``memory`` is the proportional set size after the round.
     Buffers are of 8 kB; WAL is that of the whole cluster.
     """
@@ -68,7 +69,6 @@ class Cost(msgspec.Struct, kw_only=True):
     wal_bytes: int = 0
     buffers_hit: int = 0
     buffers_read: int = 0
-    transactions: int = 0
     statements: list[Statement] = []
 
 
@@ -76,8 +76,11 @@ class Round(msgspec.Struct, kw_only=True):
     """One turn of one side.
 
     ``value`` is the scenario's measure of this round. ``offered`` is the rate asked for in the open
-    model, None in the closed one; ``dropped`` counts what was due and never sent. ``over_time`` are
-    answers of each second from the start; the last, which may be a part of a second, is left out.
+    model, None in the closed one; ``dropped`` counts what was due and never sent.
+    ``lateness`` is how late the generator itself sent what a connection was free for, as the 99th
+    percentile in ms; latencies contain it. ``over_time`` are answers of each whole second.
+    ``settle`` is how long after the load's end the jobs it had queued took, in seconds.
+    ``checked`` answers were compared with the definition; ``wrong`` says which were not as it says.
     """
 
     at: str
@@ -91,7 +94,9 @@ class Round(msgspec.Struct, kw_only=True):
     latency: Latency = msgspec.field(default_factory=Latency)
     histogram: str = ""
     operations: dict[str, Operation] = {}
+    lateness: float = 0.0
     over_time: list[int] = []
+    settle: float = 0.0
     checked: int = 0
     wrong: list[str] = []
     cost: Cost = msgspec.field(default_factory=Cost)
@@ -187,7 +192,10 @@ class Machine(msgspec.Struct, kw_only=True):
 
 
 class Data(msgspec.Struct, kw_only=True):
-    """What was in the database when the run began."""
+    """What was in the database when the run began.
+
+    ``tables``: bytes of each table of app with its indexes, partitions under their parent.
+    """
 
     preset: str
     seed: int
@@ -196,6 +204,7 @@ class Data(msgspec.Struct, kw_only=True):
     posts: int
     feed_entries: int
     bytes: int
+    tables: dict[str, int] = {}
 
 
 class Run(msgspec.Struct, kw_only=True):
