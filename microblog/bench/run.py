@@ -46,8 +46,8 @@ def run_scenarios(
     """Measure the scenarios on the stack that ``settings`` name, and return the run, not saved.
 
     ``seconds`` is the length of a round; one that says its own has it, unless ``quick``. ``seed``
-    draws the load. The stack is filled with ``preset``, a name or a shape, if it is empty. Raises StackError where
-    something cannot run; wrong answers are in the rounds.
+    draws the load. The stack is filled with ``preset``, a name or a shape, if it is empty. Raises
+    StackError where something cannot run; wrong answers are in the rounds.
     """
     if any(side.sends == "wrk" for scenario in scenarios for side in scenario.sides):
         wrk.binary()
