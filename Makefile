@@ -3,12 +3,13 @@
 MICROBLOG := .venv/bin/microblog
 PYTEST_ARGS ?=
 UP_ARGS ?=
+BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test bench lint freeze lock
+.PHONY: help setup demo up down test bench bench-full lint freeze lock
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install what is missing on this machine
 	@bin/setup
@@ -26,8 +27,13 @@ down: ## Stop the stack; its data stays
 test: setup ## Run the whole suite (options: PYTEST_ARGS="-k feed")
 	@.venv/bin/python -m pytest $(PYTEST_ARGS)
 
-bench: setup ## Measure on this machine, with floors beside each figure
-	@$(MICROBLOG) bench
+bench: ## Measure on this machine, minutes (options: BENCH_ARGS="twip --rounds 5")
+	@bin/setup --bench
+	@$(MICROBLOG) bench run --quick --fresh $(BENCH_ARGS)
+
+bench-full: ## Measure everything at full scale, an hour or two
+	@bin/setup --bench
+	@$(MICROBLOG) bench run --preset full --fresh $(BENCH_ARGS)
 
 lint: setup ## Check the style of the Python files
 	@.venv/bin/ruff check .

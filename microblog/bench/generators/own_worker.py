@@ -104,6 +104,7 @@ class Generator:
         self.lateness: list[float] = []
         self.over_time = [0] * floor(job.seconds)
         self.samples: list[Sample] = []
+        self.wanted = 0
         self.unsteady: set[int] = set()
         self.dropped = 0
         self.stopping = False
@@ -171,7 +172,9 @@ class Generator:
     def wants_sample(self, now: float) -> bool:
         """Spread the samples evenly over the measured time."""
         share = (now - self.start) / self.job.seconds
-        return 0 <= share < 1 and len(self.samples) < share * self.job.samples
+        wanted = 0 <= share < 1 and self.wanted < share * self.job.samples
+        self.wanted += wanted
+        return wanted
 
     # -- what happens to a connection ------------------------------------------------------------
 
