@@ -59,6 +59,16 @@ def test_the_same_stall_hides_in_the_closed_model(people: str) -> None:
     assert slow(outcome) < 0.05
 
 
+def test_latencies_are_finer_than_a_millisecond_and_fill_the_time(people: str) -> None:
+    """Little's law: in the closed model latency times rate is the number of clients."""
+    with serving() as known:
+        outcome = generate(job(known, people, clients=3, seconds=1.0))
+    taken = outcome.all_latencies()
+    assert len({item.value_iterated_to for item in taken.get_recorded_iterator()}) > 30
+    busy = taken.get_mean_value() / 1e6 * taken.get_total_count() / outcome.seconds
+    assert busy == pytest.approx(3, rel=0.15)
+
+
 def test_what_is_due_and_never_sent_is_counted_as_dropped(people: str) -> None:
     """One connection that takes 0.1 s for each request serves 10 of 100 a second."""
     with serving(delay=0.1) as known:

@@ -6,6 +6,9 @@ Open model: requests are due at times drawn beforehand. One that is due goes out
 connection, or waits for one; its latency counts from when it was due, in any case. What was due and
 never found a connection before the end is counted as dropped. Closed model: each connection sends
 its next request when the last was answered, and a stall hides all that would have come meanwhile.
+
+Times are of the system's clock: uvloop's own stands still within a turn of the loop, and has whole
+milliseconds only.
 """
 
 import asyncio
@@ -27,6 +30,7 @@ from microblog.bench.generators.requests import Request, Requests
 
 SWEEP = 0.1  # seconds between two looks for requests that took too long
 RECONNECT_AFTER = 0.05  # seconds
+HALF_A_TICK = 0.0005  # seconds: timers round to milliseconds, and nothing may go out early
 YIELD_AFTER = 16  # late arrivals sent in a row before answers are read
 
 
@@ -116,7 +120,7 @@ class Generator:
         """Measure, let what is under way end, and sum up."""
         for _ in range(self.load.clients):
             await self.connect()
-        began = self.loop.time() + 0.01
+        began = time.monotonic() + 0.01
         self.start, self.end = began, began + self.job.seconds
         cpu = time.process_time()
         sweeper = asyncio.create_task(self.sweep())
@@ -124,8 +128,8 @@ class Generator:
             await self.arrive()
         else:
             while self.idle:
-                self.send(self.idle.popleft(), self.loop.time())
-            await asyncio.sleep(self.end - self.loop.time())
+                self.send(self.idle.popleft(), time.monotonic())
+            await asyncio.sleep(self.end - time.monotonic())
         cpu = time.process_time() - cpu
         self.stopping = True
         self.dropped = len(self.waiting)
@@ -149,21 +153,24 @@ class Generator:
         )
         in_a_row = 0
         for due in (self.start + times).tolist():
-            delay = due - self.loop.time()
-            if delay > 0 or in_a_row > YIELD_AFTER:
-                await asyncio.sleep(max(delay, 0))
+            delay = due - time.monotonic()
+            if delay > 0:
+                await asyncio.sleep(delay + HALF_A_TICK)
+                in_a_row = 0
+            elif in_a_row > YIELD_AFTER:
+                await asyncio.sleep(0)
                 in_a_row = 0
             in_a_row += 1
             if self.idle:
-                self.lateness.append(max(self.loop.time() - due, 0.0))
+                self.lateness.append(max(time.monotonic() - due, 0.0))
                 self.send(self.idle.popleft(), due)
             else:
                 self.waiting.append(due)
-        await asyncio.sleep(max(self.end - self.loop.time(), 0))
+        await asyncio.sleep(max(self.end - time.monotonic(), 0))
 
     def send(self, connection: Connection, due: float) -> None:
         """Send the next request of the mix."""
-        request, now = self.requests.next(), self.loop.time()
+        request, now = self.requests.next(), time.monotonic()
         if request.call.method != "GET" and request.call.path.startswith("/follows"):
             self.unsteady.add(request.user)
         keep = bool(request.call.check) and self.wants_sample(now)
@@ -180,7 +187,7 @@ class Generator:
 
     def answered(self, connection: Connection, status: int, keeps: bool) -> None:
         """Count an answer, and have the connection send what waits."""
-        request, now = connection.request, self.loop.time()
+        request, now = connection.request, time.monotonic()
         if request is None:  # an answer nobody asked for
             connection.end("unexpected answer")
             return
@@ -230,7 +237,7 @@ class Generator:
         with suppress(ValueError):
             self.idle.remove(connection)
         request, connection.request = connection.request, None
-        if request is not None and self.counts(connection.due, self.loop.time()):
+        if request is not None and self.counts(connection.due, time.monotonic()):
             self.fail(request, reason)
         if not self.stopping:
             task = asyncio.create_task(self.replace())
@@ -256,7 +263,7 @@ class Generator:
                 continue
             if not self.open or self.waiting:
                 self.idle.remove(connection)
-                due = self.waiting.popleft() if self.waiting else self.loop.time()
+                due = self.waiting.popleft() if self.waiting else time.monotonic()
                 self.send(connection, due)
             return
 
@@ -264,7 +271,7 @@ class Generator:
         """End what takes longer than the load's timeout."""
         while True:
             await asyncio.sleep(SWEEP)
-            oldest = self.loop.time() - self.load.timeout
+            oldest = time.monotonic() - self.load.timeout
             for connection in list(self.connections):
                 if connection.request is not None and connection.sent < oldest:
                     connection.end("timeout")
