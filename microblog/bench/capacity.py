@@ -6,6 +6,7 @@ Everything measured comes from a result file; everything assumed is in ``Assumpt
 from dataclasses import dataclass, fields, replace
 
 from microblog.bench.report import figures, words
+from microblog.bench.report.pages import table
 from microblog.bench.result import Run, ScenarioResult
 from microblog.bench.scale_result import Scaling
 from microblog.errors import StackError
@@ -13,7 +14,6 @@ from microblog.errors import StackError
 PAGE_SCENARIOS = ("timeline-floors", "reference-run")  # the first that was run tells a page's cost
 CHUNK = 5000  # followers served by the subject of fan-out-chunk
 DAY = 86_400
-BEGIN, END = "<!-- capacity: begin -->", "<!-- capacity: end -->"
 DATABASE = ("postgres", "pgbouncer", "worker")
 
 
@@ -166,18 +166,18 @@ def ends(unit: Unit, assumed: Assumptions) -> dict[str, float]:
     return dict(sorted(found.items(), key=lambda item: item[1]))
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 def _many(users: float) -> str:
     return f"{words.number(users / 1e6)} million"
 
 
-def markdown(run: Run, source: str, sizes: list[float], assumed: Assumptions,
-             scaling: Scaling | None = None) -> str:  # fmt: skip
-    """Return the tables of the capacity page; ``source`` names the file the figures come from."""
+def markdown(
+    run: Run,
+    sources: list[str],
+    sizes: list[float],
+    assumed: Assumptions,
+    scaling: Scaling | None = None,
+) -> str:
+    """Return the tables of the capacity page; ``sources`` name the files the figures come from."""
     unit = units(run, scaling)
     needs = [need(size, unit, assumed) for size in sizes]
     machine = run.machine
@@ -207,20 +207,21 @@ def markdown(run: Run, source: str, sizes: list[float], assumed: Assumptions,
         ("WAL", lambda n: f"{words.number(n.wal_mb)} MB/s"),
         ("disk for posts, follows and feeds", lambda n: f"{words.number(n.disk_tb)} TB"),
     ]
+    files = " and ".join(f"`{name}`" for name in sources)
     quick = ", a quick pass" if run.quick else ""
     return "\n".join(
         [
             f"Measured {run.at[:10]} at commit {run.commit} with {words.number(unit.users)} users, "
-            f"on {machine.cpu}, {machine.cores} cores{quick}; from `{source}`.",
+            f"on {machine.cpu}, {machine.cores} cores{quick}; from {files}.",
             "",
-            _table(["measured", ""], measured),
+            table(["measured", ""], measured),
             "",
-            _table(["assumed", ""], [list(line) for line in assumptions(assumed)]),
+            table(["assumed", ""], [list(line) for line in assumptions(assumed)]),
             "",
-            _table(["at the peak", *(_many(one.users) + " users" for one in needs)],
+            table(["at the peak", *(_many(one.users) + " users" for one in needs)],
                    [[name, *(write(one) for one in needs)] for name, write in rows]),
             "",
-            _table(["one machine ends by", "at"], _ends(unit, assumed)),
+            table(["one machine ends by", "at"], _ends(unit, assumed)),
         ]
     )  # fmt: skip
 
@@ -254,10 +255,3 @@ def changed(given: dict[str, float]) -> Assumptions:
         if value <= 0 or (name in ("daily", "kept", "busy") and value > 1):
             raise StackError(f"{name} = {words.number(value)} is out of range")
     return replace(Assumptions(), **given)
-
-
-def filled(page: str, table: str) -> str:
-    """Return a page with the part between its two marks replaced; StackError where it has none."""
-    if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
-        raise StackError(f"the page lacks the marks {BEGIN} and {END}")
-    return page[: page.index(BEGIN) + len(BEGIN)] + f"\n{table}\n" + page[page.index(END) :]

@@ -6,6 +6,7 @@ import click
 
 from microblog.bench import capacity, scale_result
 from microblog.bench.record import RESULTS
+from microblog.bench.report.pages import filled
 from microblog.bench.result import read
 from microblog.commands.bench_files import newest, run_file
 from microblog.commands.common import console, say
@@ -65,13 +66,15 @@ def command(
     scaling = scale_result.read(curves) if curves else None
     assumed = capacity.changed(assume)
     file = run_file(run) if run else _suitable()
-    source = f"bench/results/{file.name}"
-    table = capacity.markdown(read(file), source, list(sizes), assumed, scaling)
+    sources = [f"bench/results/{file.name}"]
+    if curves:
+        sources.append(f"bench/results/scale/{curves.name}")
+    table = capacity.markdown(read(file), sources, list(sizes), assumed, scaling)
     if not write:
         console.print(table, markup=False)
         return
-    PAGE.write_text(capacity.filled(PAGE.read_text(), table))
-    say(f"capacity: {PAGE.relative_to(ROOT)} filled from {source}")
+    PAGE.write_text(filled(PAGE.read_text(), "capacity", table))
+    say(f"capacity: {PAGE.relative_to(ROOT)} filled from {' and '.join(sources)}")
 
 
 def _suitable() -> Path:

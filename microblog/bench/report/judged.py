@@ -17,7 +17,16 @@ def judged(curve: Curve) -> Verdict | None:
     if fit is None or curve.at_most is None:
         return None
     return Verdict(
-        f"grows at most with {curve.axis}^{words.number(curve.at_most)}",
+        f"exponent at most {words.number(curve.at_most)}",
         exponent(fit),
         fit.exponent <= curve.at_most,
     )
+
+
+def told(curve: Curve) -> str:
+    """Say in a few words what a curve shows: its exponent, or where nothing bounds it, its top."""
+    fit = curve.fit()
+    if fit is not None and curve.at_most is not None:
+        return f"{curve.unit} ~ size^e, e = {exponent(fit)}, R² {fit.r2:.2f}"
+    top = max(curve.points, key=lambda point: point.middle)
+    return f"most: {words.number(top.middle)} {curve.unit} at {words.number(top.x)} {curve.axis}"

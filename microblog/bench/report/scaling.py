@@ -5,7 +5,7 @@ from typing import Any
 from markupsafe import Markup
 
 from microblog.bench.report import plots, words
-from microblog.bench.report.judged import exponent, judged
+from microblog.bench.report.judged import judged, told
 from microblog.bench.scale_result import Curve
 
 
@@ -30,7 +30,6 @@ def drawn(curve: Curve) -> str:
 
 def section(curve: Curve) -> dict[str, Any]:
     """Return what the page's template shows of one curve."""
-    fit = curve.fit()
     verdict = judged(curve)
     return {
         "anchor": f"scale-of-{curve.name}",
@@ -38,7 +37,7 @@ def section(curve: Curve) -> dict[str, Any]:
         "about": curve.about,
         "mark": "·" if verdict is None else "✓" if verdict.met else "✗",
         "verdicts": [verdict] if verdict else [],
-        "fit": f"fitted exponent {exponent(fit)}, R² {fit.r2:.2f}" if fit else "",
+        "fit": told(curve),
         "plot": Markup(drawn(curve)),  # noqa: S704 - drawn here
         "columns": [curve.axis, curve.unit, "least", "most", ""],
         "rows": [

@@ -6,7 +6,7 @@ from rich.table import Table
 
 from microblog.bench.report import figures, words
 from microblog.bench.report.facts import facts, warnings
-from microblog.bench.report.judged import exponent, judged
+from microblog.bench.report.judged import judged, told
 from microblog.bench.result import Run, ScenarioResult, Side
 from microblog.bench.scale_result import Scaling
 
@@ -80,9 +80,7 @@ def show_curves(scaling: Scaling, console: Console) -> None:
             values = (point.middle, min(point.values), max(point.values))
             shown.add_row(words.number(point.x), *map(words.number, values), point.note)
         console.print(shown)
-        fit, verdict = curve.fit(), judged(curve)
-        if fit and verdict is None:
-            console.print(f"exponent {exponent(fit)}")
-        elif fit and verdict:
+        console.print(escape(told(curve)))
+        if verdict := judged(curve):
             mark = "[green]reached[/green]" if verdict.met else "[bold red]missed[/bold red]"
             console.print(f"{mark} {escape(verdict.asked)}: {verdict.found}")
