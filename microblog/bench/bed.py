@@ -42,6 +42,12 @@ where c.relnamespace = 'app'::regnamespace and c.relkind = 'r'
 group by 1
 order by 1
 """
+BUSY = """
+select count(*)
+from pg_stat_activity
+where backend_type = 'client backend' and state <> 'idle' and pid <> pg_backend_pid()
+  and datname = current_database() and usename <> 'worker'
+"""
 
 Connection = psycopg.Connection[Any]
 
@@ -62,6 +68,7 @@ class Bed:
         self._ports: dict[str, int] = {}
         self._people: dict[bytes, Path] = {}
         self._celebrity: tuple[int, str] | None = None
+        self._limits = ""
         self._exits = ExitStack()
 
     def __enter__(self) -> Self:
@@ -111,6 +118,7 @@ class Bed:
             "sql/counters_never_wait.sql"
         )  # a run that was broken off may have left others
         self._set("session_lifetime", SESSION)
+        self.limits("raised")
         self.connection.execute("notify pgrst, 'reload schema'")
         self.user_count = int(self._value("select max(id) from app.users"))
         self.settle()
@@ -142,9 +150,8 @@ class Bed:
         return True
 
     def ready(self, load: Load) -> bool:
-        """Make everything as this load wants it; whether the stack had to be changed."""
-        changed = self.reshape(load.stack)
-        self.limits(load.limits)
+        """Make everything as this load wants it; whether the stack or its limits were changed."""
+        changed = self.reshape(load.stack) | self.limits(load.limits)
         for file in load.setup:
             self.run_sql(file)
         if load.store == "naive" and self._value("select to_regclass('naive.posts') is null"):
@@ -153,15 +160,19 @@ class Bed:
         if load.store == "redis":
             self.redis()
         self.settle()
+        self.quiet()
         return changed
 
-    def limits(self, which: str) -> None:
-        """Switch the rate limits off, or so high that none refuses; where the schema has them.
+    def limits(self, which: str) -> bool:
+        """Switch the rate limits off, or so high that none refuses; whether that was a change.
 
-        This is the one place where benchmarks and rate limits meet.
+        This is the one place where benchmarks and rate limits meet. A change holds within a second.
         """
-        if self.has_limits():
-            self.run_sql(f"sql/limits_{which}.sql")
+        if which == self._limits or not self.has_limits():
+            return False
+        self.run_sql(f"sql/limits_{which}.sql")
+        self._limits = which
+        return True
 
     def has_limits(self) -> bool:
         """Whether the schema has rate limits."""
@@ -181,6 +192,16 @@ class Bed:
         if dead := self._value("select max(last_error) from app.jobs where state = 'dead'"):
             raise StackError(f"a job failed for good: {dead}")
         return time.monotonic() - began
+
+    def quiet(self) -> None:
+        """Wait until no request is being worked on: a load that was cut off leaves some behind."""
+        looks = [False]
+
+        def idle() -> bool:
+            looks.append(self._value(BUSY) == 0)
+            return looks[-1] and looks[-2]  # between two requests of a queue there is a moment
+
+        wait_for(idle, SETTLED_WITHIN, "the end of requests that were left behind")
 
     # -- where loads go --------------------------------------------------------------------------
 

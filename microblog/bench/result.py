@@ -208,7 +208,10 @@ class Data(msgspec.Struct, kw_only=True):
 
 
 class Run(msgspec.Struct, kw_only=True):
-    """One run: everything that somebody needs to repeat it, and what came out."""
+    """One run: everything that somebody needs to repeat it, and what came out.
+
+    ``failures`` are scenarios that could not be run to their end, with the reason.
+    """
 
     format: int = FORMAT
     at: str
@@ -223,6 +226,7 @@ class Run(msgspec.Struct, kw_only=True):
     seconds: float
     quick: bool
     scenarios: list[ScenarioResult] = []
+    failures: dict[str, str] = {}
 
     def scenario(self, name: str) -> ScenarioResult | None:
         """Return the scenario of that name, None where it was not part of the run."""

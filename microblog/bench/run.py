@@ -27,6 +27,8 @@ from microblog.seed.shape import Shape
 from microblog.settings import Settings
 
 SAMPLES = 40  # answers of a round that are compared with the definition
+CHANGED_WARMUP = 1.5  # seconds at least after a change of the stack or its limits
+QUICK_WARMUP = 0.5  # seconds at most in a quick pass
 PROBE_RATE = 10.0  # requests per second beside wrk, whose answers cannot be had
 
 
@@ -47,7 +49,8 @@ def run_scenarios(
 
     ``seconds`` is the length of a round; one that says its own has it, unless ``quick``. ``seed``
     draws the load. The stack is filled with ``preset``, a name or a shape, if it is empty. Raises
-    StackError where something cannot run; wrong answers are in the rounds.
+    StackError where the stack cannot run; a scenario that cannot is among the run's failures, and
+    wrong answers are in the rounds.
     """
     if any(side.sends == "wrk" for scenario in scenarios for side in scenario.sides):
         wrk.binary()
@@ -78,8 +81,13 @@ def run_scenarios(
 
             for scenario in scenarios:
                 length = scenario.seconds if scenario.seconds and not quick else seconds
-                turner = Turner(bed, scenario, length, seed, step)
-                run.scenarios.append(turner.take_turns(rounds))
+                warmup = min(scenario.warmup, QUICK_WARMUP) if quick else scenario.warmup
+                turner = Turner(bed, replace(scenario, warmup=warmup), length, seed, step)
+                try:
+                    run.scenarios.append(turner.take_turns(rounds))
+                except StackError as error:  # the others are worth having
+                    run.failures[scenario.name] = str(error)
+                    say(f"{scenario.name}: {error}")
     return run
 
 
@@ -159,11 +167,11 @@ class Turner:
     def turn(self, load: Load, number: int) -> Round:
         """Run one round of one side: prepare, warm up, measure, settle, check."""
         bed = self.bed
-        if bed.ready(load):
-            self.warm.clear()
+        changed = bed.ready(load)
         job = self.job(load, number)
-        if load.name not in self.warm and self.scenario.warmup:
-            generate(replace(job, seconds=self.scenario.warmup, samples=0, seed=job.seed + 500_000))
+        warmup = max(self.scenario.warmup, CHANGED_WARMUP) if changed else self.scenario.warmup
+        if warmup and (changed or load.name not in self.warm):
+            generate(replace(job, seconds=warmup, samples=0, seed=job.seed + 500_000))
             self.warm.add(load.name)
             bed.settle()
         begun = check.newest_post(bed.connection)
@@ -251,8 +259,8 @@ def _operation(outcome: Outcome, name: str) -> Operation:
 
 
 def problems(run: Run) -> list[str]:
-    """Return what makes a run one that must not be believed: wrong answers, a line for each."""
-    return [
+    """Return what must not be overlooked, a line for each: failed scenarios, wrong answers."""
+    return [f"{name} failed: {reason}" for name, reason in run.failures.items()] + [
         f"{scenario.name}, {side.name}: {wrong}"
         for scenario in run.scenarios
         for side in scenario.sides

@@ -1,5 +1,7 @@
 """``microblog bench run``."""
 
+import os
+
 import click
 
 from microblog.bench import record
@@ -40,7 +42,7 @@ def command(
     """Measure SCENARIOS (default: all), each beside its floors and rivals.
 
     Starts a stack of its own and stops it afterwards; its data stays for the next run. The result
-    is a new file under bench/results. Exit code 1 where an answer was wrong.
+    is a new file under bench/results. Exit code 1 where an answer was wrong or a scenario failed.
     """
     chosen = read_all(scenarios, quick)
     run = run_scenarios(
@@ -54,10 +56,10 @@ def command(
         fresh=fresh,
         say=say,
     )
-    file = record.save(run)
+    file = record.save(run, record.RESULTS)
     show(run, console)
-    say(f"bench: written to {file.relative_to(record.BENCH.parent)}")
+    say(f"bench: written to {os.path.relpath(file)}")
     wrong = problems(run)
     if wrong:
         shown = "\n".join(wrong[:10])
-        raise StackError(f"{len(wrong)} answers were not as the definition says:\n{shown}")
+        raise StackError(f"{len(wrong)} answers or scenarios went wrong:\n{shown}")

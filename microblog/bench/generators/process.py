@@ -30,4 +30,8 @@ def module(name: str, job: Job, *arguments: str) -> Outcome:
     """Run a module of this package that reads a Job and prints an Outcome."""
     argv = [sys.executable, "-m", f"microblog.bench.generators.{name}", *arguments]
     seconds = job.seconds + job.load.timeout
-    return msgspec.json.decode(run(argv, seconds, msgspec.json.encode(job)), type=Outcome)
+    output = run(argv, seconds, msgspec.json.encode(job))
+    try:
+        return msgspec.json.decode(output, type=Outcome)
+    except msgspec.DecodeError as error:
+        raise StackError(f"{name} printed no result: {error}; {output[-200:]!r}") from error
