@@ -17,7 +17,7 @@ def judged(curve: Curve) -> Verdict | None:
     if fit is None or curve.at_most is None:
         return None
     return Verdict(
-        f"exponent at most {words.number(curve.at_most)}",
+        f"exponent at most {curve.at_most:g}",
         exponent(fit),
         fit.exponent <= curve.at_most,
     )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
+from textwrap import wrap
 
 import numpy as np
 from hdrh.histogram import HdrHistogram
@@ -61,7 +62,14 @@ def processes(scenario: ScenarioResult) -> list[tuple[str, str]]:
 
 
 def _plain(value: float, _: object = None) -> str:
-    return words.number(value)
+    return f"{value:,.0f}" if value == int(value) else f"{value:g}"
+
+
+def _wrapped(names: Sequence[str], width: int = 24) -> tuple[list[str], float]:
+    """Break long names into lines; also return the inches that a row of the most lines wants."""
+    broken = ["\n".join(wrap(name, width)) or name for name in names]
+    most = max((name.count("\n") for name in broken), default=0)
+    return broken, 0.34 + 0.11 * most
 
 
 def _log_ticks(axis_of: Axes, which: str) -> None:
@@ -89,7 +97,8 @@ def overview(run: Run) -> str:
         for ratio in scenario.ratios
         if ratio.values and ratio.low > 0
     ]
-    drawing = Drawing("overview", "Each ratio with its spread", 9.2, 0.75 + 0.3 * len(rows))
+    labels, row = _wrapped([f"{one.name}  vs  {ratio.to}" for one, ratio in rows], 52)
+    drawing = Drawing("overview", "Each ratio with its spread", 9.2, 0.75 + row * len(rows) * 0.9)
     axes = drawing.axes
     edge = 1.0
     for place, (scenario, ratio) in enumerate(rows):
@@ -135,9 +144,7 @@ def overview(run: Run) -> str:
     axes.set_xlim(1 / (edge * 1.3), edge * 1.3)
     _log_ticks(axes, "x")
     axes.axvline(1, color=MUTED, linewidth=1)
-    axes.set_yticks(
-        range(len(rows)), [f"{scenario.name}  vs  {ratio.to}" for scenario, ratio in rows]
-    )
+    axes.set_yticks(range(len(rows)), labels)
     axes.tick_params(axis="y", labelcolor=INK)
     axes.grid(axis="y", visible=False)
     axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -162,10 +169,11 @@ def values(scenario: ScenarioResult, prefix: str = "") -> str:
         if isinstance(figure := one.figures.get(scenario.measure), int | float) and figure > 0
     ]
     count = len(sides) + len(known)
+    names, row = _wrapped([side.name for side in sides] + [name for name, _ in known])
     drawing = Drawing(
         f"{prefix}{scenario.name}-values",
         f"{words.measure(scenario)} of each side",
-        height=0.62 + 0.34 * count,
+        height=0.62 + row * count,
     )
     axes = drawing.axes
     for place, side in enumerate(sides):
@@ -188,7 +196,7 @@ def values(scenario: ScenarioResult, prefix: str = "") -> str:
                 [axes.axvline(target.value, color=INK, linewidth=1.2, linestyle=(0, (2, 2)))],
                 f"target: {words.bound(target)}",
             )
-    axes.set_yticks(range(count), [side.name for side in sides] + [name for name, _ in known])
+    axes.set_yticks(range(count), names)
     axes.tick_params(axis="y", labelcolor=INK)
     axes.set_ylim(count - 0.5, -0.5)
     axes.set_xlim(0, axes.get_xlim()[1] * 1.12)
@@ -293,9 +301,10 @@ def cost(scenario: ScenarioResult) -> str | None:
     sides = [side for side in _ran(scenario) if sum(figures.spent(side).cpu.values())]
     if not sides:
         return None
+    names, row = _wrapped([side.name for side in sides])
     drawing = Drawing(
         f"{scenario.name}-cost", "CPU time of a request, by process",
-        height=0.62 + 0.34 * len(sides),
+        height=0.62 + row * len(sides),
     )  # fmt: skip
     axes = drawing.axes
     for place, side in enumerate(sides):
@@ -313,7 +322,7 @@ def cost(scenario: ScenarioResult) -> str | None:
             f"{words.number(spent.stack_cpu)}", (left, place), (6, 0), textcoords="offset points",
             va="center", fontweight="bold", color=INK,
         )  # fmt: skip
-    axes.set_yticks(range(len(sides)), [side.name for side in sides])
+    axes.set_yticks(range(len(sides)), names)
     axes.tick_params(axis="y", labelcolor=INK)
     axes.set_ylim(len(sides) - 0.5, -0.5)
     axes.set_xlim(0, axes.get_xlim()[1] * 1.1)
