@@ -1,5 +1,7 @@
 """What every generator is given, and what it hands back."""
 
+import os
+import sys
 from collections.abc import Iterable
 
 import msgspec
@@ -82,6 +84,14 @@ class Outcome(msgspec.Struct, kw_only=True):
     def all_latencies(self) -> HdrHistogram:
         """Return the latencies of all operations together."""
         return histogram.added(one.histogram for one in self.operations.values())
+
+
+def deliver(outcome: Outcome) -> None:
+    """Write an outcome to standard output, all of it, whatever the pipe takes at a time."""
+    left = memoryview(msgspec.json.encode(outcome))
+    os.set_blocking(sys.stdout.fileno(), True)
+    while left:
+        left = left[os.write(sys.stdout.fileno(), left) :]
 
 
 def merged(outcomes: Iterable[Outcome]) -> Outcome:

@@ -25,7 +25,7 @@ import uvloop
 
 from microblog.bench import histogram
 from microblog.bench.generators import actors
-from microblog.bench.generators.job import Job, Outcome, Sample, Tally
+from microblog.bench.generators.job import Job, Outcome, Sample, Tally, deliver
 from microblog.bench.generators.requests import Request, Requests
 
 SWEEP = 0.1  # seconds between two looks for requests that took too long
@@ -308,7 +308,7 @@ async def _generate(job: Job) -> Outcome:
 def main() -> None:
     """Read a Job from standard input, print its Outcome."""
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
-    sys.stdout.buffer.write(msgspec.json.encode(uvloop.run(_generate(job))))
+    deliver(uvloop.run(_generate(job)))
 
 
 if __name__ == "__main__":

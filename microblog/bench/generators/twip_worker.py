@@ -17,7 +17,7 @@ import numpy as np
 
 from microblog.bench import histogram
 from microblog.bench.generators import actors
-from microblog.bench.generators.job import Job, Outcome, Sample, Tally
+from microblog.bench.generators.job import Job, Outcome, Sample, Tally, deliver
 from microblog.bench.generators.requests import WORDS
 from microblog.bench.generators.twip_stores import Store, store
 
@@ -102,7 +102,7 @@ class Client:
 def main() -> None:
     """Read a Job from standard input, print its Outcome; a failed call ends it with its words."""
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
-    sys.stdout.buffer.write(msgspec.json.encode(Client(job, float(sys.argv[1])).run()))
+    deliver(Client(job, float(sys.argv[1])).run())
 
 
 if __name__ == "__main__":
