@@ -319,7 +319,7 @@ def run(
                         "subject",
                         make(
                             4200,
-                            0.8,
+                            0.5,
                             mix={"check": 0.86, "subscribe": 0.09, "post": 0.02, "logout": 0.03},
                             cpu={"postgres": 1.4, "generator": 0.5},
                         ),

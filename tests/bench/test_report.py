@@ -202,8 +202,16 @@ def test_what_lessens_a_runs_worth_is_said_first() -> None:
     one = made.scenarios[0].subject.rounds[0]
     one.cost.cpu |= {"others": 2.0, "generator": 9.0}
     one.lateness = 20.0
+    one.latency.mean = 1000 * 1.2 * 250 / one.rate
     told = " ".join(warnings(made))
-    for words in ("not in commit", "quick pass", "not quiet", "generator used", "20 ms late"):
+    for words in (
+        "not in commit",
+        "quick pass",
+        "not quiet",
+        "generator used",
+        "20 ms late",
+        "says 300 at once",
+    ):
         assert words in told
 
 

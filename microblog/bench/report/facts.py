@@ -5,6 +5,7 @@ from microblog.bench.result import Run
 
 NOISY = 0.05  # of the machine used by strangers
 BUSY_GENERATOR = 0.4  # of the machine used by the generator: of two cores, most of one
+CROWDED = 1.15  # as many at once as clients, if rate and latency are right (Little's law)
 LATE_MS = 5.0  # of the generator's own making, 99th percentile
 
 
@@ -54,6 +55,12 @@ def warnings(run: Run) -> list[str]:
                 found.append(
                     f"{one.name}/{side.name}: the generator used {share:.0%} of the machine's CPU; "
                     "its own limit may be what was measured."
+                )
+            crowd = max((each.rate * each.latency.mean / 1000 for each in side.rounds), default=0.0)
+            if side.model == "closed" and crowd > CROWDED * side.clients:
+                found.append(
+                    f"{one.name}/{side.name}: rate × mean latency says {words.number(crowd)} at "
+                    f"once, but there were {side.clients} clients; one of the two is wrong."
                 )
             late = max((each.lateness for each in side.rounds), default=0.0)
             if late > LATE_MS:
