@@ -189,13 +189,14 @@ def test_what_wrk_says_is_read_whole() -> None:
     output = (
         "Running 3s test\n"
         'JSON {"latencies":[[1000,90],[2000,10]],"seconds":[[12,30],[11,5],[13,40],[14,25]],'
-        '"requests":104,"duration":3000000,"connect":0,"read":2,"write":0,"status":4,"timeout":1}'
+        '"requests":104,"duration":2000000,"sending":3000000,"connect":0,"read":2,"write":0,"status":4,"timeout":1}'
     )
     outcome = wrk.parse("timeline", output)
     tally = outcome.operations["timeline"]
     assert (tally.count, outcome.seconds) == (100, 3.0)
     assert tally.errors == {"read": 2, "status 4xx or 5xx": 4, "timeout": 1}
     assert outcome.over_time == [30, 40], "whole seconds only, in order"
+    assert wrk.parse("x", output.replace("3000000", "1000000")).seconds == 2.0, "the longer of both"
     assert histogram.latency(outcome.all_latencies()).p50 == pytest.approx(1.0, rel=0.001)
     with pytest.raises(StackError, match="no result"):
         wrk.parse("timeline", "nothing of use")
