@@ -8,7 +8,7 @@ import pytest
 
 from microblog.bench import capacity, scale_result
 from microblog.bench.capacity import Assumptions, Unit
-from microblog.bench.report.pages import filled, markdown
+from microblog.bench.report.pages import NOTHING, filled, markdown
 from microblog.bench.result import Cost, Run, read
 from microblog.bench.scale_result import Curve, Point, Scaling
 from microblog.commands.bench_capacity import PAGE
@@ -151,21 +151,27 @@ def test_only_the_marked_part_of_a_page_is_replaced() -> None:
             filled(wrong, "some", "new")
 
 
-def sources(page: str) -> tuple[list[str], Run, Scaling | None]:
+def sources(page: str) -> tuple[list[str], Run | None, Scaling | None]:
+    """Return the files that a page names, with the run and the curves in them; none before any."""
     names = re.findall(r"`(bench/results/[^`]+\.json)`", page)
-    run, *curves = names
-    return names, read(ROOT / run), scale_result.read(ROOT / curves[0]) if curves else None
+    run, curves = [*names, None, None][:2]
+    return (
+        names,
+        read(ROOT / run) if run else None,
+        scale_result.read(ROOT / curves) if curves else None,
+    )
 
 
 def test_the_capacity_page_is_what_its_result_files_say() -> None:
     """Nobody types a figure into it: `microblog bench capacity --write` gives the same page."""
     page = PAGE.read_text()
     names, run, curves = sources(page)
-    text = capacity.markdown(run, names, [1e7, 1e8], Assumptions(), curves)
+    sizes, assumed = [1e7, 1e8], Assumptions()
+    text = capacity.markdown(run, names, sizes, assumed, curves) if run else NOTHING
     assert filled(page, "capacity", text) == page
 
 
 def test_the_page_of_benchmarks_is_what_its_result_files_say() -> None:
     page = FIGURES.read_text()
     names, run, curves = sources(page)
-    assert filled(page, "figures", markdown(run, names, curves)) == page
+    assert filled(page, "figures", markdown(run, names, curves) if run else NOTHING) == page

@@ -199,6 +199,7 @@ def test_what_lessens_a_runs_worth_is_said_first() -> None:
     made.quick = False
     assert warnings(made) == []
     made.quick = made.uncommitted_changes = True
+    made.scenarios[0].subject.generator = "own"
     one = made.scenarios[0].subject.rounds[0]
     one.cost.cpu |= {"others": 2.0, "generator": 9.0}
     one.lateness = 20.0

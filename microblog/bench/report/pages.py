@@ -1,10 +1,13 @@
 """The parts of the project's documents that are written from result files, never by hand."""
 
 from microblog.bench.report import figures, words
+from microblog.bench.report.facts import warnings
 from microblog.bench.report.judged import judged, told
 from microblog.bench.result import Run
 from microblog.bench.scale_result import Scaling
 from microblog.errors import StackError
+
+NOTHING = "Nothing is measured yet."
 
 
 def filled(page: str, name: str, text: str) -> str:
@@ -28,13 +31,15 @@ def markdown(run: Run, sources: list[str], scaling: Scaling | None = None) -> st
     """Return a run as Markdown tables; ``sources`` name the files the figures come from."""
     machine = run.machine
     files = " and ".join(f"`{name}`" for name in sources)
-    quick = " A quick pass." if run.quick else ""
     parts = [
         f"Measured {run.at[:10]} at commit {run.commit}, {words.number(run.data.users)} users and "
         f"{words.number(run.data.follows)} follows, on {machine.cpu}, {machine.cores} cores, "
         f"{machine.memory_mib / 1024:.0f} GiB; medians of {run.rounds} rounds, "
-        f"from {files}.{quick}",
+        f"from {files}.",
     ]
+    told_first = [f"- {text}" for text in warnings(run)]
+    if told_first:
+        parts.append("\n".join(told_first))
     for scenario in run.scenarios:
         rows = []
         for side in scenario.sides:
