@@ -112,8 +112,8 @@ as $$
 declare
   v_post_id constant bigint := bench.new_post();
 begin
-  insert into app.feed_entries (user_id, post_id, author_id)
-  select f.follower_id, v_post_id, f.followed_id
+  insert into app.feed_entries (user_id, post_id)
+  select f.follower_id, v_post_id
   from app.follows f
   where f.followed_id = (select c.id from bench.celebrity c)
   order by f.follower_id
@@ -122,18 +122,18 @@ end
 $$;
 
 -- The table that the reference system's documents propose for the same, with its indexes.
-create table if not exists bench.feed_entries (
+create table if not exists bench.chunk_entries (
   id bigint generated always as identity primary key,
   user_id bigint not null,
   post_id bigint not null,
   author_id bigint not null,
   created_at timestamptz not null
 );
-create index if not exists feed_entries_user_id_created_at_idx
-  on bench.feed_entries (user_id, created_at desc);
-create unique index if not exists feed_entries_user_id_post_id_idx
-  on bench.feed_entries (user_id, post_id);
-create index if not exists feed_entries_post_id_idx on bench.feed_entries (post_id);
+create index if not exists chunk_entries_user_id_created_at_idx
+  on bench.chunk_entries (user_id, created_at desc);
+create unique index if not exists chunk_entries_user_id_post_id_idx
+  on bench.chunk_entries (user_id, post_id);
+create index if not exists chunk_entries_post_id_idx on bench.chunk_entries (post_id);
 
 create or replace procedure bench.chunk_reference()
 language plpgsql
@@ -141,7 +141,7 @@ as $$
 declare
   v_post_id constant bigint := bench.new_post();
 begin
-  insert into bench.feed_entries (user_id, post_id, author_id, created_at)
+  insert into bench.chunk_entries (user_id, post_id, author_id, created_at)
   select f.follower_id, v_post_id, f.followed_id, now()
   from app.follows f
   where f.followed_id = (select c.id from bench.celebrity c)

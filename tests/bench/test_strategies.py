@@ -115,8 +115,10 @@ def test_the_table_has_the_four_indexes_that_it_is_compared_for(town: Database) 
     )
 
 
-def test_each_strategy_has_a_scenario_beside_the_same_floor() -> None:
-    scenarios = {s.name: s for s in read_all() if s.name.startswith("strategy-")}
-    assert set(scenarios) == {f"strategy-{name}" for name in ("pull", "push", "view", "hybrid")}
-    assert {s.baseline.script.name for s in scenarios.values()} == {"strategy_floor.sql"}
-    assert all(s.subject.setup == SQL / "strategies.sql" for s in scenarios.values())
+def test_each_strategy_is_a_side_of_one_scenario_with_a_floor() -> None:
+    (scenario,) = read_all(("strategies",))
+    files = {script.file for side in scenario.sides for script in side.scripts}
+    names = ("pull", "push", "view", "hybrid", "floor")
+    assert files == {f"sql/strategy_{name}.sql" for name in names}
+    assert [side.role for side in scenario.sides].count("floor") == 1
+    assert all(side.setup == ["sql/strategies.sql"] for side in scenario.sides)
