@@ -15,7 +15,7 @@ SQL = BENCH / "sql"
 @pytest.fixture(scope="module")
 def town(module_database: Database) -> Database:
     """Sixty people, replies, one who is pulled, one who has been away, one who follows nobody but
-    the author whom the benchmarks' objects have everybody follow.
+    the one author whom everybody follows.
     """
     database = module_database
     database.pause_schedules()
@@ -32,6 +32,10 @@ def town(module_database: Database) -> Database:
     database.drain()
     forget(database, absent)
     assert database.values("select author_id from app.pull_ranges") == [celebrity]
+    database.run(
+        "insert into app.follows (follower_id, followed_id)"
+        " select u.id, 2 from app.users u where u.id <> 2 on conflict do nothing"
+    )
     with database.superuser() as connection:
         for _ in range(2):
             for file in ("objects.sql", "strategies.sql"):
