@@ -4,12 +4,13 @@ MICROBLOG := .venv/bin/microblog
 PYTEST_ARGS ?=
 UP_ARGS ?=
 MUTANTS_ARGS ?=
+BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test mutants bench lint freeze lock
+.PHONY: help setup demo up down test mutants bench bench-full lint freeze lock
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install what is missing on this machine
 	@bin/setup
@@ -30,8 +31,13 @@ test: setup ## Run the whole suite (options: PYTEST_ARGS="-k feed")
 mutants: setup ## Take each protection away and see the tests notice (MUTANTS_ARGS="-k policies")
 	@.venv/bin/python -m tests.security $(MUTANTS_ARGS)
 
-bench: setup ## Measure on this machine, with floors beside each figure
-	@$(MICROBLOG) bench
+bench: ## Measure on this machine, minutes (options: BENCH_ARGS="twip --rounds 5")
+	@bin/setup --bench
+	@$(MICROBLOG) bench run --quick --fresh $(BENCH_ARGS)
+
+bench-full: ## Measure everything at full scale, an hour or two
+	@bin/setup --bench
+	@$(MICROBLOG) bench run --preset full --fresh $(BENCH_ARGS)
 
 lint: setup ## Check the style of the Python files
 	@.venv/bin/ruff check .

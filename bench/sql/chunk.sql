@@ -1,1 +1,3 @@
+begin;
 call bench.chunk();
+rollback;

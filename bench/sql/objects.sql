@@ -1,10 +1,19 @@
--- What only the benchmarks need: floors, the reference system's query, and the ways not taken.
--- Lives in the benchmark's own database, never in a stack that serves people.
-
-begin;
+-- What only the benchmarks need: floors, the reference system's query and table, and the ways not
+-- taken. Lives in the benchmark's own database, never in a stack that serves people. Run before each
+-- run; safe to repeat.
 
 create schema if not exists bench;
 grant usage on schema bench to member;
+
+-- The author with the most followers of those whose posts are delivered; chosen once.
+create table if not exists bench.celebrity as
+select c.user_id as id
+from app.user_counters c
+where c.followers_count <= (
+  select s.value from app.settings s where s.name = 'fan_out_push_limit'
+)
+order by c.followers_count desc, c.user_id
+limit 1;
 
 -- The floor of a feed page over HTTP: 20 rows of the same shape and size, read from nowhere.
 create or replace function api.bench_constant()
@@ -22,7 +31,9 @@ begin atomic
   from generate_series(1, 20) n;
 end;
 alter function api.bench_constant() owner to microblog_owner;
+revoke execute on function api.bench_constant() from public;
 grant execute on function api.bench_constant() to member;
+comment on function api.bench_constant() is 'A constant answer of a page''s size';
 
 -- The pull query of the system this replaces, as its documents print it.
 create or replace function bench.pull(reader_id bigint)
@@ -39,28 +50,59 @@ begin atomic
 end;
 grant execute on function bench.pull(bigint) to member;
 
--- Somebody with 20,000 followers, for fan-out in chunks: not user 1, whose follows are measured too,
--- and who must not come to have hundreds of posts to bring to each follower.
-insert into app.follows (follower_id, followed_id)
-select u.id, 2 from app.users u where u.id <> 2
-on conflict do nothing;
+-- The same over HTTP, for whoever asks.
+create or replace function api.bench_pull()
+returns setof app.posts
+language sql
+stable
+begin atomic
+  select p.* from bench.pull(app.current_user_id()) p;
+end;
+revoke execute on function api.bench_pull() from public;
+grant execute on function api.bench_pull() to member;
+comment on function api.bench_pull() is 'The reference system''s pull query';
 
--- One chunk of fan-out (5,000 followers) of a new post, and the bare statement it contains.
--- Without triggers, so that the chunk measured is the only delivery of the post.
+-- Where a floor of writing puts its rows: one table, one index, no rule.
+create table if not exists bench.notes (
+  id bigint generated always as identity primary key,
+  author_id bigint not null default app.current_user_id(),
+  content text not null
+);
+grant insert on bench.notes to member;
+
+create or replace function api.bench_note(content text)
+returns void
+language sql
+volatile
+begin atomic
+  insert into bench.notes (content) values (bench_note.content);
+end;
+revoke execute on function api.bench_note(text) from public;
+grant execute on function api.bench_note(text) to member;
+comment on function api.bench_note(text) is 'A row into a bare table';
+
+-- One chunk of fan-out (5,000 followers) of a new post, and the bare statement it contains. Callers
+-- roll back, so that the data stays as it was. Without triggers, so that the chunk measured is the
+-- only delivery of the post.
 create or replace function bench.new_post()
 returns bigint
 language sql
 volatile
 set session_replication_role = replica
 begin atomic
-  insert into app.posts (author_id, content) values (2, 'To many.') returning id;
+  insert into app.posts (author_id, content)
+  select c.id, 'To many.' from bench.celebrity c
+  returning id;
 end;
 
 create or replace procedure bench.chunk()
 language plpgsql
 as $$
 begin
-  perform app.job_fan_out(jsonb_build_object('post_id', bench.new_post(), 'author_id', 2), null);
+  perform app.job_fan_out(
+    jsonb_build_object('post_id', bench.new_post(), 'author_id', c.id), null
+  )
+  from bench.celebrity c;
 end
 $$;
 
@@ -73,10 +115,52 @@ begin
   insert into app.feed_entries (user_id, post_id)
   select f.follower_id, v_post_id
   from app.follows f
-  where f.followed_id = 2
+  where f.followed_id = (select c.id from bench.celebrity c)
   order by f.follower_id
   limit 5000;
 end
 $$;
 
-commit;
+-- The table that the reference system's documents propose for the same, with its indexes.
+create table if not exists bench.chunk_entries (
+  id bigint generated always as identity primary key,
+  user_id bigint not null,
+  post_id bigint not null,
+  author_id bigint not null,
+  created_at timestamptz not null
+);
+create index if not exists chunk_entries_user_id_created_at_idx
+  on bench.chunk_entries (user_id, created_at desc);
+create unique index if not exists chunk_entries_user_id_post_id_idx
+  on bench.chunk_entries (user_id, post_id);
+create index if not exists chunk_entries_post_id_idx on bench.chunk_entries (post_id);
+
+create or replace procedure bench.chunk_reference()
+language plpgsql
+as $$
+declare
+  v_post_id constant bigint := bench.new_post();
+begin
+  insert into bench.chunk_entries (user_id, post_id, author_id, created_at)
+  select f.follower_id, v_post_id, f.followed_id, now()
+  from app.follows f
+  where f.followed_id = (select c.id from bench.celebrity c)
+  order by f.follower_id
+  limit 5000;
+end
+$$;
+
+-- Ends a session and starts another, as logout and login without a password.
+create or replace function bench.session_renew(user_id bigint, jti text)
+returns text
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+begin atomic
+  delete from app.sessions s where s.jti = session_renew.jti;
+  insert into app.sessions (user_id, expires_at)
+  values (session_renew.user_id, now() + interval '1 day')
+  returning sessions.jti;
+end;
+grant execute on function bench.session_renew(bigint, text) to member;

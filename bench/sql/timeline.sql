@@ -1,4 +1,4 @@
-\set reader random(1, 20000)
+\set reader random(1, :users)
 begin;
 set local role member;
 select set_config('microblog.user_id', :reader::text, true), set_config('request.path', '/rpc/feed_timeline', true);

@@ -1,16 +1,73 @@
--- GET one path with a random token of a file: wrk … -- PATH TOKENS
-local tokens, path = {}, nil
+-- GET one path with the tokens of a file: wrk … -s get.lua URL -- PATH ACTORS SEED ANONYMOUS
+-- ACTORS has a line "id token" for each request to come; each thread starts elsewhere in it.
+-- Prints one line of JSON: every latency with its count, errors, requests begun in each second, and
+-- the time from the first request to the last, in microseconds.
+--
+-- wrk's own duration begins once all threads were made, and the first of them send before that. So
+-- init does little, each request is made when it is first needed, and the time is taken here.
+local ffi = require("ffi")
+ffi.cdef [[
+  typedef struct { long tv_sec; long tv_nsec; } bench_timespec;
+  int clock_gettime(int clock, bench_timespec *now);
+]]
+local MONOTONIC = 1
+local threads, clock = {}, ffi.new("bench_timespec")
+
+function setup(thread)
+  thread:set("number", #threads)
+  table.insert(threads, thread)
+end
 
 function init(args)
-  path = args[1]
-  for token in io.lines(args[2]) do
-    tokens[#tokens + 1] = token
+  path, anonymous = args[1], args[4] == "1"
+  lines, requests, begun = {}, {}, {}
+  for line in io.lines(args[2]) do
+    lines[#lines + 1] = line
   end
-  math.randomseed(os.time())
+  position = (number * 7919 + tonumber(args[3])) % #lines
+  first, last = 0, 0
 end
 
 function request()
-  return wrk.format("GET", path, {
-    ["Authorization"] = "Bearer " .. tokens[math.random(#tokens)],
-  })
+  ffi.C.clock_gettime(MONOTONIC, clock)
+  local second = tonumber(clock.tv_sec)
+  last = second * 1e6 + tonumber(clock.tv_nsec) / 1e3
+  if first == 0 then
+    first = last
+  end
+  begun[second] = (begun[second] or 0) + 1
+  position = position % #lines + 1
+  local made = requests[position]
+  if made == nil then
+    local token = lines[position]:match(" (.+)$")
+    made = wrk.format("GET", path, anonymous and {} or { Authorization = "Bearer " .. token })
+    requests[position] = made
+  end
+  return made
+end
+
+function done(summary, latency, _)
+  local counts, seconds = {}, {}
+  for i = 1, #latency do
+    local value, count = latency(i)
+    counts[#counts + 1] = string.format("[%d,%d]", value, count)
+  end
+  local total, earliest, latest = {}, math.huge, 0
+  for _, thread in ipairs(threads) do
+    for second, count in pairs(thread:get("begun")) do
+      total[second] = (total[second] or 0) + count
+    end
+    earliest = math.min(earliest, thread:get("first"))
+    latest = math.max(latest, thread:get("last"))
+  end
+  for second, count in pairs(total) do
+    seconds[#seconds + 1] = string.format("[%d,%d]", second, count)
+  end
+  local errors = summary.errors
+  io.write(string.format(
+    '\nJSON {"latencies":[%s],"seconds":[%s],"requests":%d,"duration":%d,"sending":%.0f,'
+      .. '"connect":%d,"read":%d,"write":%d,"status":%d,"timeout":%d}\n',
+    table.concat(counts, ","), table.concat(seconds, ","), summary.requests, summary.duration,
+    latest - earliest, errors.connect, errors.read, errors.write, errors.status, errors.timeout
+  ))
 end

@@ -1,18 +1,26 @@
-"""What was measured, on what: one JSON file per run under ``bench/results``, never overwritten."""
+"""Keeps runs: on what they were made, and one new file for each under ``bench/results``."""
 
-import json
+import csv
 import os
 import platform
 import subprocess
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
-from typing import Any
 
-from rich.table import Table
+import msgspec
 
-from microblog.bench.scenario import BENCH, Scenario
+from microblog.bench import result
+from microblog.bench.generators import wrk
+from microblog.bench.redis_peer import binary as redis_binary
+from microblog.bench.result import Machine, Run
+from microblog.bench.scenario import BENCH
+from microblog.errors import StackError
 from microblog.settings import ROOT, Settings
+from microblog.stack import binaries
+
+RESULTS = BENCH / "results"
+OUTSIDE = ("generator", "harness", "others")  # kinds of CPU time that are not the system's own
 
 
 def _git(*arguments: str) -> str:
@@ -22,6 +30,23 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
+def commit() -> tuple[str, bool]:
+    """Return the short commit ("unknown" outside a repository), and whether files differ."""
+    changed = bool(_git("status", "--porcelain", "--untracked-files=no"))
+    return _git("rev-parse", "--short", "HEAD") or "unknown", changed
+
+
+def machine() -> Machine:
+    """Describe what runs the benchmark."""
+    return Machine(
+        cpu=_cpu(),
+        cores=os.cpu_count() or 1,
+        memory_mib=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20,
+        system=platform.platform(),
+        load=round(os.getloadavg()[0], 2),
+    )
+
+
 def _cpu() -> str:
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
@@ -29,78 +54,66 @@ def _cpu() -> str:
     return platform.processor() or platform.machine()
 
 
-def machine() -> dict[str, Any]:
-    """What ran the benchmark: CPU model, cores, memory in MiB, system."""
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+def versions(settings: Settings, postgresql: str) -> dict[str, str]:
+    """Return the version of each program that takes part, where it is installed."""
+    found = {"postgresql": postgresql, "python": platform.python_version()}
+    programs = {
+        "postgrest": (settings.postgrest, "--version"),
+        "haproxy": (settings.haproxy, "-v"),
+        "pgbouncer": (settings.pgbouncer, "--version"),
+    }
+    if redis := redis_binary():
+        programs["redis"] = (Path(redis), "--version")
+    for name, (program, option) in programs.items():
+        found[name] = ".".join(map(str, binaries.version_of(program, option)))
+    try:
+        words = subprocess.run([wrk.binary(), "-v"], capture_output=True, text=True, check=False)
+        found["wrk"] = words.stdout.split()[1]
+    except (StackError, IndexError):
+        found["wrk"] = "not installed"
+    return found
+
+
+def described(settings: Settings) -> dict[str, str]:
+    """Return the settings that a figure depends on; no paths and no ports."""
+    left_out = ("root", "stack", "host", "database")
     return {
-        "cpu": _cpu(),
-        "cores": os.cpu_count(),
-        "memory_mib": pages // 2**20,
-        "system": platform.platform(),
+        name: str(value)
+        for name, value in asdict(settings).items()
+        if name not in left_out and not name.endswith(("port", "ports"))
     }
 
 
-def result(scenario: Scenario, subject: list[float], baseline: list[float]) -> dict[str, Any]:
-    """Sum up the rounds of one scenario; ``ratios`` are of neighbouring rounds."""
-    ratios = [s / b for s, b in zip(subject, baseline, strict=True)]
-    return {
-        "scenario": scenario.name,
-        "title": scenario.title,
-        "unit": scenario.unit,
-        "clients": scenario.clients,
-        "subject": {"name": scenario.subject.name, "rounds": subject},
-        "baseline": {"name": scenario.baseline.name, "rounds": baseline},
-        "ratio": {"median": median(ratios), "min": min(ratios), "max": max(ratios)},
-    }
-
-
-def table(results: list[dict[str, Any]]) -> Table:
-    """The terminal report: medians, the median ratio and its spread over the rounds."""
-    shown = Table(title="Medians of rounds that took turns; closed loop, generator on this machine")
-    shown.add_column("what")
-    shown.add_column("rate", justify="right")
-    shown.add_column("unit")
-    shown.add_column("ratio (min–max)", justify="right")
-    for entry in results:
-        ratio = entry["ratio"]
-        shown.add_section()
-        shown.add_row(f"[bold]{entry['title']}[/bold]", "", "", "")
-        shown.add_row(
-            "  " + entry["subject"]["name"],
-            f"{median(entry['subject']['rounds']):,.1f}",
-            entry["unit"],
-            f"{ratio['median']:.2f} ({ratio['min']:.2f}–{ratio['max']:.2f})",
-        )
-        shown.add_row(
-            "  " + entry["baseline"]["name"],
-            f"{median(entry['baseline']['rounds']):,.1f}",
-            entry["unit"],
-            "1",
-        )
-    return shown
-
-
-def save(
-    settings: Settings, seconds: int, versions: dict[str, str], results: list[dict[str, Any]]
-) -> Path:
-    """Write the run to a new file named by its time (UTC) and commit."""
-    now = datetime.now(UTC)
-    commit = _git("rev-parse", "--short", "HEAD") or "unknown"
-    file = BENCH / "results" / f"{now:%Y%m%dT%H%M%SZ}-{commit}.json"
-    run = {
-        "at": now.isoformat(timespec="seconds"),
-        "commit": commit,
-        "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
-        "versions": versions,
-        "machine": machine(),
-        "seconds_per_round": seconds,
-        "fsync": settings.fsync,
-        "pooled": settings.pooled,
-        "instances": settings.instances,
-        "results": results,
-    }
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("x") as out:
-        json.dump(run, out, indent=1)
-        out.write("\n")
+def save(run: Run, folder: Path = RESULTS) -> Path:
+    """Write a run to a new file named by its time (UTC) and commit, and its rounds as CSV."""
+    at = datetime.fromisoformat(run.at).astimezone(UTC)
+    file = folder / f"{at:%Y%m%dT%H%M%SZ}-{run.commit}.json"
+    result.write(run, file)
+    table(run, file.with_suffix(".csv"))
     return file
+
+
+def table(run: Run, file: Path) -> None:
+    """Write a line for each round: where it belongs, its rate, latencies in ms, errors and cost."""
+    with file.open("x", newline="") as out:
+        writer = csv.writer(out)
+        writer.writerow(
+            ["scenario", "side", "role", "model", "round", "measure", "value", "count", "rate"]
+            + ["offered", "dropped", "errors", *(f"{name}_ms" for name in result.PERCENTILES)]
+            + ["max_ms", "checked", "wrong", "cpu_seconds", "generator_cpu_seconds", "wal_bytes"]
+        )
+        for scenario in run.scenarios:
+            for side in scenario.sides:
+                for number, one in enumerate(side.rounds, 1):
+                    latency = msgspec.to_builtins(one.latency)
+                    cpu = one.cost.cpu
+                    served = sum(v for k, v in cpu.items() if k not in OUTSIDE)
+                    writer.writerow(
+                        [scenario.name, side.name, side.role, side.model, number]
+                        + [scenario.measure, round(one.value, 3), one.count, round(one.rate, 2)]
+                        + ["" if one.offered is None else one.offered, one.dropped]
+                        + [sum(one.errors.values())]
+                        + [round(latency[name], 3) for name in result.PERCENTILES]
+                        + [round(one.latency.max, 3), one.checked, len(one.wrong)]
+                        + [round(served, 3), cpu.get("generator", 0.0), one.cost.wal_bytes]
+                    )

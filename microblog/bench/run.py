@@ -1,101 +1,269 @@
-"""Runs scenarios on a stack of their own."""
+"""Runs scenarios: sides take turns, round by round, and each round is measured and checked."""
 
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from datetime import UTC, datetime
 
-import psycopg
+from msgspec.structs import replace
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
-from microblog.bench import loads, record
-from microblog.bench.psql import run_file
-from microblog.bench.scenario import BENCH, Load, Scenario, read_all
+from microblog.bench import check, histogram, record, result
+from microblog.bench.bed import Bed
+from microblog.bench.cost import Meter
+from microblog.bench.generators import Job, Outcome, generate, wrk
+from microblog.bench.result import Operation, Round, Run, ScenarioResult, Side
+from microblog.bench.scenario import Load, Scenario
 from microblog.errors import StackError
-from microblog.settings import DEFAULT_STACK, Settings
-from microblog.stack import Stack
+from microblog.seed.shape import Shape
+from microblog.settings import Settings
 
-TOKENS = 500
-
-
-def _prepare(
-    settings: Settings, connection: psycopg.Connection, say: Callable[[str], None]
-) -> None:
-    """Fill an empty database and install what only the benchmarks need."""
-    if connection.execute("select count(*) from app.posts").fetchone() == (0,):
-        say("bench: filling the database: 20,000 users, 1,000,000 follows, 60,000 posts")
-        run_file(settings, BENCH / "sql" / "data.sql")
-    run_file(settings, BENCH / "sql" / "objects.sql")
-    connection.execute("notify pgrst, 'reload schema'")
-    drift = connection.execute("select count(*) from dba.counter_drift()").fetchone()
-    if drift != (0,):
-        raise StackError(f"the data is not sound: {drift} counters differ from a recount")
+SAMPLES = 40  # answers of a round that are compared with the definition
+CHANGED_WARMUP = 1.5  # seconds at least after a change of the stack or its limits
+QUICK_WARMUP = 0.5  # seconds at most in a quick pass
+PROBE_RATE = 10.0  # requests per second beside wrk, whose answers cannot be had
 
 
-def _tokens(connection: psycopg.Connection, file: Path) -> None:
-    """Write tokens of users spread over the ids, one a line."""
-    rows = connection.execute(
-        "select app.session_start(id) ->> 'token' from app.users order by hashint8(id) limit %s",
-        [TOKENS],
-    ).fetchall()
-    file.write_text("\n".join(token for (token,) in rows) + "\n")
-    file.chmod(0o600)
-
-
-def _measure(
-    settings: Settings, scenario: Scenario, load: Load, seconds: int, tokens: Path
-) -> float:
-    if load.setup:
-        run_file(settings, load.setup)
-    if scenario.kind == "http":
-        return loads.http(settings, load, scenario.clients, seconds, tokens)
-    return loads.sql(settings, load, scenario.clients, seconds)
-
-
-def bench(
+def run_scenarios(
     settings: Settings,
-    names: tuple[str, ...] = (),
+    scenarios: Sequence[Scenario],
+    *,
     rounds: int = 3,
-    seconds: int = 4,
-    say: Callable[[str], None] = print,
-) -> Path:
-    """Measure the named scenarios, or all; print the table, return the file of the results.
+    seconds: float = 10.0,
+    quick: bool = False,
+    preset: str | Shape = "small",
+    seed: int = 1,
+    fresh: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+    progress: bool = True,
+) -> Run:
+    """Measure the scenarios on the stack that ``settings`` name, and return the run, not saved.
 
-    ``seconds`` is the length of one round of one side. The stack must not be one that serves
-    people: its database gets benchmark data.
+    ``seconds`` is the length of a round; one that says its own has it, unless ``quick``. ``seed``
+    draws the load. The stack is filled with ``preset``, a name or a shape, if it is empty. Raises
+    StackError where the stack cannot run; a scenario that cannot is among the run's failures, and
+    wrong answers are in the rounds.
     """
-    if settings.stack == DEFAULT_STACK:
-        raise StackError(
-            "the stack main serves people; benchmarks want one of their own",
-            "Leave --stack out, or name another: --stack bench.",
+    if any(side.sends == "wrk" for scenario in scenarios for side in scenario.sides):
+        wrk.binary()
+    commit, changed = record.commit()
+    machine = record.machine()
+    with Bed(settings, say) as bed:
+        data = bed.open(preset, fresh=fresh)
+        run = Run(
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            commit=commit,
+            uncommitted_changes=changed,
+            versions=bed.versions(),
+            machine=machine,
+            settings=record.described(settings),
+            data=data,
+            seed=seed,
+            rounds=rounds,
+            seconds=seconds,
+            quick=quick,
         )
-    scenarios = read_all(names)
-    if any(scenario.kind == "http" for scenario in scenarios):
-        loads.wrk_binary()
-    stack = Stack(settings, say)
-    stack.up()
-    results = []
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        psycopg.connect(stack.superuser_dsn(), autocommit=True) as connection,
-        Progress(console=Console(stderr=True), transient=True) as progress,
-    ):
-        _prepare(settings, connection, say)
-        tokens = Path(folder) / "tokens"
-        _tokens(connection, tokens)
-        versions = {"postgresql": connection.info.parameter_status("server_version") or ""}
-        bar = progress.add_task("measuring", total=len(scenarios) * rounds * 2)
-        for scenario in scenarios:
-            subject: list[float] = []
-            baseline: list[float] = []
-            for _ in range(rounds):
-                for load, into in ((scenario.subject, subject), (scenario.baseline, baseline)):
-                    progress.update(bar, description=f"{scenario.name}: {load.name}")
-                    into.append(_measure(settings, scenario, load, seconds, tokens))
-                    progress.advance(bar)
-            results.append(record.result(scenario, subject, baseline))
-        run_file(settings, BENCH / "sql" / "counters_never_wait.sql")
-    Console().print(record.table(results))
-    file = record.save(settings, seconds, versions, results)
-    say(f"bench: written to {file.relative_to(settings.root)}")
-    return file
+        turns = sum(len(scenario.sides) for scenario in scenarios) * rounds
+        with _progress() if progress else nullcontext() as shown:
+            task = shown.add_task("", total=turns) if shown else None
+
+            def step(what: str, done: int) -> None:
+                if shown and task is not None:
+                    shown.update(task, description=what, advance=done)
+
+            for scenario in scenarios:
+                length = scenario.seconds if scenario.seconds and not quick else seconds
+                warmup = min(scenario.warmup, QUICK_WARMUP) if quick else scenario.warmup
+                turner = Turner(bed, replace(scenario, warmup=warmup), length, seed, step)
+                try:
+                    run.scenarios.append(turner.take_turns(rounds))
+                except StackError as error:  # the others are worth having
+                    run.failures[scenario.name] = str(error)
+                    say(f"{scenario.name}: {error}")
+    return run
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+
+
+class Turner:
+    """Has the sides of one scenario take turns: A B C, A B C, ….
+
+    ``step`` is told what begins, and that a turn is done.
+    """
+
+    def __init__(
+        self,
+        bed: Bed,
+        scenario: Scenario,
+        seconds: float,
+        seed: int,
+        step: Callable[[str, int], None] = lambda _, __: None,
+    ) -> None:
+        self.bed, self.scenario, self.seconds, self.seed = bed, scenario, seconds, seed
+        self.step = step
+        self.warm: set[str] = set()
+
+    def take_turns(self, rounds: int) -> ScenarioResult:
+        """Run all rounds and sum them up; a side that cannot take part says why."""
+        scenario = self.scenario
+        sides = [self._side(load) for load in scenario.sides]
+        for number in range(rounds):
+            for load, side in zip(scenario.sides, sides, strict=True):
+                self.step(f"{scenario.name}: {load.name}", 0)
+                if not side.absent:
+                    side.rounds.append(self.turn(load, number))
+                self.step(f"{scenario.name}: {load.name}", 1)
+        subject = [one.value for one in sides[0].rounds]
+        ratios = [
+            result.ratio(side.name, subject, [one.value for one in side.rounds], load.target)
+            for load, side in zip(scenario.sides[1:], sides[1:], strict=True)
+            if side.rounds
+        ]
+        return ScenarioResult(
+            name=scenario.name,
+            title=scenario.title,
+            about=scenario.about,
+            unit=scenario.unit,
+            measure=scenario.measure,
+            of=scenario.of,
+            better=scenario.better,
+            sides=sides,
+            ratios=ratios,
+            targets=scenario.targets,
+            published=scenario.published,
+            limitations=scenario.limitations,
+        )
+
+    def _side(self, load: Load) -> Side:
+        return Side(
+            name=load.name,
+            role=load.role,
+            model=load.model,
+            generator=load.sends,
+            stack=load.stack,
+            clients=load.clients,
+            rate=load.rate,
+            absent=self.bed.absent(load),
+        )
+
+    def turn(self, load: Load, number: int) -> Round:
+        """Run one round of one side: prepare, warm up, measure, settle, check."""
+        bed = self.bed
+        changed = bed.ready(load)
+        job = self.job(load, number)
+        warmup = max(self.scenario.warmup, CHANGED_WARMUP) if changed else self.scenario.warmup
+        if warmup and (changed or load.name not in self.warm):
+            generate(replace(job, seconds=warmup, samples=0, seed=job.seed + 500_000))
+            self.warm.add(load.name)
+            bed.settle()
+        begun = check.newest_post(bed.connection)
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        with Meter(bed.connection, bed.pids()) as meter:
+            outcome = self.send(job)
+            meter.generator = outcome.cpu or None
+            settle = bed.settle()
+        samples = [one for one in outcome.samples if one.user not in set(outcome.unsteady)]
+        if not outcome.count:
+            raise StackError(
+                f"{self.scenario.name}: {load.name!r} got no right answer in {self.seconds:g} s",
+                f"Errors: {outcome.errors}" if outcome.errors else "",
+            )
+        return Round(
+            at=at,
+            seconds=outcome.seconds,
+            value=self.value(outcome),
+            count=outcome.count,
+            rate=outcome.count / outcome.seconds,
+            offered=load.rate,
+            dropped=outcome.dropped,
+            errors=outcome.errors,
+            latency=histogram.latency(outcome.all_latencies()),
+            histogram=histogram.encode(outcome.all_latencies()),
+            operations={name: _operation(outcome, name) for name in outcome.operations},
+            lateness=round(outcome.lateness, 3),
+            over_time=outcome.over_time,
+            settle=round(settle, 3),
+            checked=len(samples),
+            wrong=check.wrong(bed.connection, samples, begun),
+            cost=meter.cost,
+        )
+
+    def job(self, load: Load, number: int) -> Job:
+        """Describe one round; the same number draws the same load for each side."""
+        bed = self.bed
+        host, port = bed.door(load) if load.calls else ("", 0)
+        celebrity = any(call.by == "celebrity" for call in load.calls)
+        return Job(
+            load=load,
+            users=self.scenario.users,
+            host=host,
+            port=port,
+            dsn=bed.settings.socket_dsn(),
+            actors=str(bed.people(self.scenario.users)),
+            celebrity=bed.celebrity() if celebrity else (0, ""),
+            user_count=bed.user_count,
+            seconds=self.seconds,
+            seed=self.seed + 10_000 * number,
+            samples=SAMPLES,
+            redis=str(bed.redis()) if load.store == "redis" else "",
+            pgbench=str(bed.settings.pg_bin / "pgbench"),
+        )
+
+    def send(self, job: Job) -> Outcome:
+        """Generate the load; beside wrk a few requests whose answers are kept for checking."""
+        if job.load.sends != "wrk" or not job.load.calls[0].check:
+            return generate(job)
+        probe = replace(job.load, generator="own", rate=PROBE_RATE, clients=4, threads=1)
+        watch = replace(job, load=probe, seed=job.seed + 700_000)
+        with ThreadPoolExecutor(1) as pool:
+            watched = pool.submit(generate, watch)
+            outcome = generate(job)
+            return replace(outcome, samples=watched.result().samples)
+
+    def value(self, outcome: Outcome) -> float:
+        """Return what the scenario measures: answers per second, or milliseconds."""
+        scenario = self.scenario
+        tally = outcome.operations.get(scenario.of)
+        if scenario.measure == "rate":
+            return (tally.count if tally else outcome.count) / outcome.seconds
+        taken = histogram.decode(tally.histogram) if tally else outcome.all_latencies()
+        return float(getattr(histogram.latency(taken), scenario.measure))
+
+
+def _operation(outcome: Outcome, name: str) -> Operation:
+    tally = outcome.operations[name]
+    return Operation(
+        count=tally.count,
+        errors=tally.errors,
+        latency=histogram.latency(histogram.decode(tally.histogram)),
+        histogram=tally.histogram,
+    )
+
+
+def problems(run: Run) -> list[str]:
+    """Return what must not be overlooked, a line for each: failed scenarios, wrong answers."""
+    return [f"{name} failed: {reason}" for name, reason in run.failures.items()] + [
+        f"{scenario.name}, {side.name}: {wrong}"
+        for scenario in run.scenarios
+        for side in scenario.sides
+        for one in side.rounds
+        for wrong in one.wrong
+    ]

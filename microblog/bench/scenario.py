@@ -1,77 +1,241 @@
-"""Scenarios: small declarative files under ``bench/scenarios``."""
+"""Scenarios: small declarative files under ``bench/scenarios``. bench/README.md has the format."""
 
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
+import msgspec
+
+from microblog.bench.result import PERCENTILES, Better, Published, Role, Target
 from microblog.errors import StackError
 from microblog.settings import ROOT
 
 BENCH = ROOT / "bench"
+STACKS = {"direct": (False, 1), "pooled": (True, 1), "two": (False, 2), "pooled-two": (True, 2)}
+MEASURES = ("rate", *PERCENTILES)
+PLACEHOLDERS = ("user", "other", "text", "cursor")
 
 
-@dataclass(frozen=True)
-class Load:
-    """One side of a pair: a path to GET over HTTP, or a pgbench script.
+class Call(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """One kind of request in a mix.
 
-    ``setup`` is SQL that is run before each round of this side (paths are relative to ``bench/``).
+    ``path`` and ``body`` may hold {user} (the id of who asks), {other} (any user's id), {text}
+    (some words) and {cursor} (where the last page of this user ended; a walk of ``pages`` pages,
+    then from the top). ``expect``: statuses that are right, by default 200 to 299. ``check`` names
+    the feed that sampled answers are compared with. ``by`` is who asks: the scenario's users, or
+    the author with the most followers of those whose posts are delivered.
     """
 
     name: str
-    path: str | None = None
-    script: Path | None = None
-    setup: Path | None = None
+    path: str
+    method: Literal["GET", "POST", "PATCH", "DELETE"] = "GET"
+    body: str = ""
+    weight: float = 1.0
+    anonymous: bool = False
+    expect: list[int] = []
+    check: Literal["", "timeline"] = ""
+    by: Literal["users", "celebrity"] = "users"
+    pages: int = 50
 
 
-@dataclass(frozen=True)
-class Scenario:
-    """Two loads that take turns, with the number of concurrent clients."""
+class Script(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """One pgbench script in a mix; ``file`` is relative to ``bench/``."""
 
     name: str
+    file: str
+    weight: int = 1
+
+
+class Load(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """One side of a scenario: who sends what, how fast, and to which stack.
+
+    Exactly one of ``calls`` (HTTP), ``scripts`` (pgbench) and ``store`` (the Twip mix) says what.
+    With ``rate`` (per second) the model is open: what is due is sent, or counted as dropped,
+    however slow the answers are; ``clients`` is then the most connections. Without, ``clients``
+    send one after the other. ``door`` is where the requests go: the proxy, PostgREST itself, or a
+    PostgREST without the function that checks each request. ``limits``: rate limits count, but are
+    too high to refuse anything, or are switched off. ``setup`` is SQL before each round.
+    ``variables`` are given to the pgbench scripts, beside users, the number of users.
+    ``target`` is what the subject's measure should be in multiples of this side's.
+    """
+
+    name: str
+    role: Role = "peer"
+    generator: Literal["own", "wrk", "pgbench", "twip"] | None = None
+    stack: str = "direct"
+    door: Literal["proxy", "postgrest", "no-pre-request"] = "proxy"
+    calls: list[Call] = []
+    scripts: list[Script] = []
+    store: Literal["", "ours", "naive", "redis"] = ""
+    clients: int = 16
+    threads: int = 1
+    rate: float | None = None
+    arrivals: Literal["poisson", "constant"] = "poisson"
+    timeout: float = 10.0
+    limits: Literal["raised", "off"] = "raised"
+    variables: dict[str, int] = {}
+    setup: list[str] = []
+    target: float | None = None
+
+    @property
+    def model(self) -> Literal["open", "closed"]:
+        """Whether arrivals wait for answers (closed) or not (open)."""
+        return "closed" if self.rate is None else "open"
+
+    @property
+    def sends(self) -> str:
+        """The generator: the one named, or the one that fits what is sent."""
+        if self.generator:
+            return self.generator
+        return "own" if self.calls else "pgbench" if self.scripts else "twip"
+
+
+class Users(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Who asks: ``count`` users spread over all, or the ids ``first`` to ``last``.
+
+    ``popularity``: all alike, or by Zipf's law: the k-th most active asks 1/k^exponent as often.
+    """
+
+    count: int = 1000
+    first: int = 0
+    last: int = 0
+    popularity: Literal["uniform", "zipf"] = "zipf"
+    exponent: float = 1.0
+
+
+class Scenario(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Loads that take turns, the subject first, and what is measured of them.
+
+    ``measure`` is rate or a percentile of the latency, ``of`` the operation (empty: of all).
+    ``warmup`` are seconds that count for nothing, before a side's first round and after each change
+    of the stack. ``seconds`` is the length of a round in full runs (0: that of the run).
+    """
+
+    name: str = ""
     title: str
-    unit: str
-    kind: str
-    clients: int
-    subject: Load
-    baseline: Load
+    about: str = ""
+    unit: str = ""
+    measure: str = "rate"
+    of: str = ""
+    quick: bool = False
+    seconds: float = 0.0
+    warmup: float = 1.0
+    users: Users = msgspec.field(default_factory=Users)
+    sides: list[Load]
+    targets: list[Target] = []
+    published: list[Published] = []
+    limitations: list[str] = []
 
-
-def _load(table: dict[str, str], file: Path) -> Load:
-    files = {key: BENCH / table[key] for key in ("script", "setup") if key in table}
-    for path in files.values():
-        if not path.is_file():
-            raise StackError(f"{file} names {path}, which does not exist")
-    return Load(name=table["name"], path=table.get("path"), **files)
+    @property
+    def better(self) -> Better:
+        """Whether more is better: of a rate yes, of a latency no."""
+        return "higher" if self.measure == "rate" else "lower"
 
 
 def read(file: Path) -> Scenario:
     """Read one scenario; raise StackError where the file says something impossible."""
-    table = tomllib.loads(file.read_text())
     try:
-        scenario = Scenario(
-            name=file.stem,
-            title=table["title"],
-            unit=table["unit"],
-            kind=table["kind"],
-            clients=table["clients"],
-            subject=_load(table["subject"], file),
-            baseline=_load(table["baseline"], file),
-        )
-    except KeyError as missing:
-        raise StackError(f"{file} lacks {missing}") from missing
-    wanted = {"http": "path", "sql": "script"}.get(scenario.kind)
-    if wanted is None:
-        raise StackError(f"{file}: kind is http or sql, not {scenario.kind}")
-    for load in (scenario.subject, scenario.baseline):
-        if getattr(load, wanted) is None:
-            raise StackError(f"{file}: {load.name!r} needs a {wanted}")
+        table = tomllib.loads(file.read_text())
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StackError(f"{file.name} cannot be read: {error}") from error
+    common = table.pop("all", {})
+    sides = table.get("sides", [])
+    if isinstance(sides, list) and isinstance(common, dict):
+        table["sides"] = [{**common, **s} if isinstance(s, dict) else s for s in sides]
+    try:
+        scenario = msgspec.convert({"name": file.stem, **table}, Scenario)
+    except msgspec.ValidationError as error:
+        raise StackError(f"{file.name}: {error}") from error
+    for problem in _problems(scenario):
+        raise StackError(f"{file.name}: {problem}")
+    scenario.unit = scenario.unit or ("requests/s" if scenario.measure == "rate" else "ms")
     return scenario
 
 
-def read_all(names: tuple[str, ...] = ()) -> list[Scenario]:
-    """Read the named scenarios, or all there are, in the order of their names."""
-    files = {file.stem: file for file in sorted((BENCH / "scenarios").glob("*.toml"))}
-    unknown = [name for name in names if name not in files]
+def _problems(scenario: Scenario) -> list[str]:
+    found = []
+    if scenario.measure not in MEASURES:
+        found.append(f"measure is one of {', '.join(MEASURES)}, not {scenario.measure!r}")
+    if not scenario.sides or scenario.sides[0].role != "subject":
+        found.append('the first of [[sides]] is the subject: role = "subject"')
+    names = [side.name for side in scenario.sides]
+    if len(set(names)) < len(names):
+        found.append("two sides have the same name")
+    if any(side.role == "subject" for side in scenario.sides[1:]):
+        found.append("there is one subject, the first of [[sides]]")
+    users = scenario.users
+    if users.count < 1 or users.first > users.last or (users.last and users.first < 1):
+        found.append("users: count is 1 or more, first at most last")
+    for target in scenario.targets:
+        if target.what not in (*MEASURES, "errors", "dropped"):
+            found.append(f"a target is for {', '.join(MEASURES)}, errors or dropped")
+    for side in scenario.sides:
+        found += [f"side {side.name!r}: {problem}" for problem in _side_problems(side)]
+        if scenario.of and scenario.of not in _operations(side):
+            found.append(f"side {side.name!r} has no operation {scenario.of!r}")
+    return found
+
+
+def _side_problems(side: Load) -> list[str]:
+    found = []
+    if sum(bool(what) for what in (side.calls, side.scripts, side.store)) != 1:
+        found.append("exactly one of calls, scripts and store says what is sent")
+        return found
+    fits = {"own": side.calls, "wrk": side.calls, "pgbench": side.scripts, "twip": side.store}
+    if not fits[side.sends]:
+        found.append(f"the generator {side.sends} does not send that")
+    if side.sends == "wrk" and (
+        side.rate is not None
+        or len(side.calls) != 1
+        or side.calls[0].method != "GET"
+        or any("{" + name + "}" in side.calls[0].path for name in PLACEHOLDERS)
+    ):
+        found.append("wrk sends one plain GET, in the closed model; leave generator out otherwise")
+    if side.sends == "twip" and side.rate is not None:
+        found.append("the Twip mix is sent in the closed model; leave rate out")
+    if side.stack not in STACKS:
+        found.append(f"stack is one of {', '.join(STACKS)}, not {side.stack!r}")
+    if side.clients < 1 or side.threads < 1 or side.threads > side.clients:
+        found.append("clients and threads are 1 or more, threads at most clients")
+    if side.rate is not None and side.rate <= 0:
+        found.append("rate is more than 0 per second")
+    if any(one.weight <= 0 for one in (*side.calls, *side.scripts)):
+        found.append("a weight is more than 0")
+    for file in (*side.setup, *(script.file for script in side.scripts)):
+        if not (BENCH / file).is_file():
+            found.append(f"bench/{file} does not exist")
+    return found
+
+
+def _operations(side: Load) -> list[str]:
+    if side.store:
+        return ["post", "check", "subscribe", "logout"]
+    return [one.name for one in (*side.calls, *side.scripts)]
+
+
+def files() -> dict[str, Path]:
+    """List the scenarios there are, by name."""
+    return {file.stem: file for file in sorted((BENCH / "scenarios").glob("*.toml"))}
+
+
+def read_all(names: tuple[str, ...] = (), quick: bool = False) -> list[Scenario]:
+    """Read the named scenarios, or all there are; with ``quick`` only those of the quick pass.
+
+    Raises StackError for an unknown name, with those that are known.
+    """
+    there = files()
+    unknown = [name for name in names if name not in there]
     if unknown:
-        raise StackError(f"no scenario {unknown[0]}", f"There are: {', '.join(files)}.")
-    return [read(files[name]) for name in names or files]
+        raise StackError(f"no scenario {unknown[0]}", f"There are: {', '.join(there)}.")
+    scenarios = [read(there[name]) for name in names or there]
+    return [one for one in scenarios if one.quick or names or not quick]
+
+
+def summary(scenario: Scenario) -> dict[str, Any]:
+    """Return what ``bench list`` shows of a scenario."""
+    return {
+        "name": scenario.name,
+        "title": scenario.title,
+        "sides": [f"{side.name} ({side.role})" for side in scenario.sides],
+        "quick": scenario.quick,
+    }

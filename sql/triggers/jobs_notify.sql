@@ -14,7 +14,11 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  perform pg_notify('microblog_jobs', '');
+  -- A statement that queues nothing must wake nobody: a worker's own look at the schedule is one,
+  -- which would wake that worker without end.
+  if exists (select from added) then
+    perform pg_notify('microblog_jobs', '');
+  end if;
   return null;
 end
 $$;
@@ -23,6 +27,7 @@ comment on function app.tg_jobs__notify() is 'Tells waiting workers, on channel 
 
 create trigger t10_notify
 after insert on app.jobs
+referencing new table as added
 for each statement
 execute function app.tg_jobs__notify();
 

@@ -1,75 +1,109 @@
 """Scenarios can be read, and say plainly what is wrong with them."""
 
-import json
 from pathlib import Path
 
 import pytest
 
-from microblog.bench import record
 from microblog.bench.scenario import BENCH, read, read_all
 from microblog.errors import StackError
-from microblog.settings import ROOT, Settings
+from microblog.settings import ROOT
 
 GOOD = """
 title = "One against another"
-unit = "pages/s"
-kind = "http"
-clients = 2
-[subject]
+measure = "p99"
+of = "page"
+
+[all]
+rate = 20
+
+[[sides]]
 name = "one"
-path = "/rpc/feed_public"
-[baseline]
+role = "subject"
+calls = [{ name = "page", path = "/rpc/feed_public" }]
+
+[[sides]]
 name = "another"
-path = "/rpc/up"
+rate = 30
+calls = [{ name = "page", path = "/rpc/up", weight = 2 }]
 """
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "made.toml"
+    file.write_text(text)
+    return file
 
 
 def test_every_scenario_of_the_project_can_be_read() -> None:
     scenarios = read_all()
-    assert len(scenarios) == len(list((BENCH / "scenarios").glob("*.toml"))) > 3
+    assert len(scenarios) == len(list((BENCH / "scenarios").glob("*.toml"))) > 10
+    for scenario in scenarios:
+        assert any(side.role in ("floor", "peer") for side in scenario.sides), scenario.name
+
+
+def test_every_script_of_the_project_is_used_by_a_scenario() -> None:
+    used = {script.file for one in read_all() for side in one.sides for script in side.scripts}
+    used |= {file for one in read_all() for side in one.sides for file in side.setup}
+    by_code = {
+        *("sql/objects.sql", "sql/definition.sql", "sql/people.sql", "sql/twip_naive.sql"),
+        *("sql/limits_off.sql", "sql/limits_raised.sql"),
+    }
+    there = {f"sql/{file.name}" for file in (BENCH / "sql").glob("*.sql")}
+    curves = {  # scripts of the curves are named by other files
+        name for name in there for file in (BENCH / "curves").glob("*.toml")
+        if name in file.read_text()
+    }  # fmt: skip
+    assert there == used | by_code | curves
+
+
+def test_what_holds_for_all_sides_is_said_once(tmp_path: Path) -> None:
+    scenario = read(write(tmp_path, GOOD))
+    assert [side.rate for side in scenario.sides] == [20, 30]
+    assert [side.sends for side in scenario.sides] == ["own", "own"]
+    assert [side.model for side in scenario.sides] == ["open", "open"]
+    assert (scenario.name, scenario.unit, scenario.better) == ("made", "ms", "lower")
 
 
 def test_a_scenario_that_is_not_there_is_named_with_those_that_are() -> None:
     with pytest.raises(StackError, match="no scenario nosuch") as refused:
         read_all(("nosuch",))
-    assert "timeline-http" in (refused.value.hint or "")
+    assert "timeline-sql" in (refused.value.hint or "")
+
+
+def test_the_quick_pass_is_a_part_of_all() -> None:
+    quick = {one.name for one in read_all(quick=True)}
+    assert quick
+    assert quick < {one.name for one in read_all()}
+    assert [one.name for one in read_all(("limits",), quick=True)] == ["limits"], "named is meant"
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (('kind = "http"', 'kind = "ftp"'), "kind is http or sql"),
-        (('title = "One against another"', ""), "lacks 'title'"),
-        (('path = "/rpc/up"', ""), "'another' needs a path"),
-        (('path = "/rpc/up"', 'script = "sql/nosuch.sql"'), "does not exist"),
+        (('title = "One against another"', ""), "missing required field `title`"),
+        (("rate = 30", "rat = 30"), r"unknown field `rat` - at `\$.sides\[1\]`"),
+        (("rate = 30", 'rate = "30"'), r"Expected `float \| null`, got `str`"),
+        (("rate = 30", "rate = 0"), "rate is more than 0"),
+        (('measure = "p99"', 'measure = "p42"'), "measure is one of rate, p50"),
+        (('of = "page"', 'of = "pages"'), "'one' has no operation 'pages'"),
+        (('role = "subject"', ""), "the first of .* is the subject"),
+        (('name = "another"', 'name = "one"'), "the same name"),
+        (("rate = 30", 'generator = "pgbench"'), "'another': the generator pgbench does not send"),
+        (("rate = 30", 'generator = "wrk"'), "wrk sends one plain GET, in the closed model"),
+        (("rate = 30", 'store = "ours"'), "exactly one of calls, scripts and store"),
+        (("rate = 30", 'stack = "cloud"'), "stack is one of direct, pooled"),
+        (("rate = 30", "threads = 99"), "threads at most clients"),
+        (("rate = 30", 'setup = ["sql/nosuch.sql"]'), "bench/sql/nosuch.sql does not exist"),
+        (("weight = 2", "weight = 0"), "a weight is more than 0"),
+        (("[all]", "[users]\nfirst = 9\nlast = 3\n[all]"), "first at most last"),
+        (("[all]", "[all"), "cannot be read"),
     ],
 )
 def test_a_scenario_that_makes_no_sense_is_refused(
     change: tuple[str, str], message: str, tmp_path: Path
 ) -> None:
-    file = tmp_path / "bad.toml"
-    file.write_text(GOOD.replace(*change))
-    with pytest.raises(StackError, match=message):
-        read(file)
-
-
-def test_ratios_are_of_neighbouring_rounds(tmp_path: Path) -> None:
-    file = tmp_path / "good.toml"
-    file.write_text(GOOD)
-    result = record.result(read(file), [10.0, 30.0, 20.0], [10.0, 10.0, 40.0])
-    assert result["ratio"] == {"median": 1.0, "min": 0.5, "max": 3.0}
-
-
-def test_results_are_never_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record, "BENCH", tmp_path)
-    settings = Settings.create("bench")
-    first = record.save(settings, 1, {}, [])
-    assert json.loads(first.read_text())["results"] == []
-    try:
-        second = record.save(settings, 1, {}, [])
-    except FileExistsError:
-        second = None
-    assert second != first
+    with pytest.raises(StackError, match=f"made.toml:? .*{message}"):
+        read(write(tmp_path, GOOD.replace(*change)))
 
 
 def test_the_counters_measured_are_the_counters_there_are() -> None:

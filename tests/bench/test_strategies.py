@@ -15,7 +15,7 @@ SQL = BENCH / "sql"
 @pytest.fixture(scope="module")
 def town(module_database: Database) -> Database:
     """Sixty people, replies, one who is pulled, one who has been away, one who follows nobody but
-    the author whom the benchmarks' objects have everybody follow.
+    the one author whom everybody follows.
     """
     database = module_database
     database.pause_schedules()
@@ -32,6 +32,10 @@ def town(module_database: Database) -> Database:
     database.drain()
     forget(database, absent)
     assert database.values("select author_id from app.pull_ranges") == [celebrity]
+    database.run(
+        "insert into app.follows (follower_id, followed_id)"
+        " select u.id, 2 from app.users u where u.id <> 2 on conflict do nothing"
+    )
     with database.superuser() as connection:
         for _ in range(2):
             for file in ("objects.sql", "strategies.sql"):
@@ -115,8 +119,10 @@ def test_the_table_has_the_four_indexes_that_it_is_compared_for(town: Database) 
     )
 
 
-def test_each_strategy_has_a_scenario_beside_the_same_floor() -> None:
-    scenarios = {s.name: s for s in read_all() if s.name.startswith("strategy-")}
-    assert set(scenarios) == {f"strategy-{name}" for name in ("pull", "push", "view", "hybrid")}
-    assert {s.baseline.script.name for s in scenarios.values()} == {"strategy_floor.sql"}
-    assert all(s.subject.setup == SQL / "strategies.sql" for s in scenarios.values())
+def test_each_strategy_is_a_side_of_one_scenario_with_a_floor() -> None:
+    (scenario,) = read_all(("strategies",))
+    files = {script.file for side in scenario.sides for script in side.scripts}
+    names = ("pull", "push", "view", "hybrid", "floor")
+    assert files == {f"sql/strategy_{name}.sql" for name in names}
+    assert [side.role for side in scenario.sides].count("floor") == 1
+    assert all(side.setup == ["sql/strategies.sql"] for side in scenario.sides)

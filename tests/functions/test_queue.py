@@ -69,6 +69,17 @@ def test_a_new_job_wakes_who_listens(queue: Database) -> None:
     assert [notice.channel for notice in heard] == ["microblog_jobs"]
 
 
+def test_a_worker_that_finds_nothing_wakes_nobody_itself_included(queue: Database) -> None:
+    with queue.as_worker() as connection:
+        connection.execute("listen microblog_jobs")
+        look = "select app.job_work('w')"
+        while connection.execute(look).fetchone() != (None,):
+            continue
+        list(connection.notifies(timeout=0))
+        assert connection.execute(look).fetchone() == (None,)
+        assert list(connection.notifies(timeout=0)) == []
+
+
 # -- turns ---------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,3 @@
+begin;
+call bench.chunk_reference();
+rollback;

@@ -1,0 +1,317 @@
+"""What scenarios run on: a stack of their own, its data, doors, users, and rivals beside it."""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Self
+
+import psycopg
+from rich.console import Console
+
+from microblog.bench import record, redis_peer
+from microblog.bench.result import Data
+from microblog.bench.scenario import BENCH, STACKS, Load, Users
+from microblog.errors import StackError
+from microblog.seed import PRESETS, seed
+from microblog.seed.shape import Shape
+from microblog.settings import DEFAULT_STACK, Settings
+from microblog.stack import Stack, rest, secret_files
+from microblog.stack.ports import free_ports
+from microblog.stack.privileges import service_user
+from microblog.stack.process import Process, wait_for
+
+SETTLED_WITHIN = 600.0  # seconds that queued jobs may take after a load
+SESSION = 30 * 86_400  # seconds: tokens outlive the longest run
+
+SIZES = """
+select
+  (select count(*) from app.users),
+  (select count(*) from app.follows),
+  (select count(*) from app.posts),
+  (select count(*) from app.feed_entries),
+  pg_database_size(current_database())
+"""
+TABLES = """
+select coalesce(p.relname, c.relname), sum(pg_total_relation_size(c.oid))
+from pg_class c
+left join pg_inherits i on i.inhrelid = c.oid
+left join pg_class p on p.oid = i.inhparent
+where c.relnamespace = 'app'::regnamespace and c.relkind = 'r'
+group by 1
+order by 1
+"""
+BUSY = """
+select count(*)
+from pg_stat_activity
+where backend_type = 'client backend' and state <> 'idle' and pid <> pg_backend_pid()
+  and datname = current_database() and usename <> 'worker'
+"""
+
+Connection = psycopg.Connection[Any]
+
+
+class Bed:
+    """A context manager: the stack is up with its data inside, and as it was before outside."""
+
+    def __init__(self, settings: Settings, say: Callable[[str], None] = lambda _: None) -> None:
+        if settings.stack == DEFAULT_STACK:
+            raise StackError(
+                "the stack main serves people; benchmarks want one of their own",
+                "Leave --stack out, or name another: --stack bench.",
+            )
+        self.settings, self.say = settings, say
+        self.stack = Stack(settings, say)
+        self.shape = ""
+        self.processes: dict[str, Process] = {}
+        self._ports: dict[str, int] = {}
+        self._people: dict[bytes, Path] = {}
+        self._celebrity: tuple[int, str] | None = None
+        self._limits = ""
+        self._exits = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.folder = Path(self._exits.enter_context(TemporaryDirectory(prefix="bench-")))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._exits.close()
+
+    # -- the stack and its data ------------------------------------------------------------------
+
+    def open(self, preset: str | Shape, fresh: bool = False) -> Data:
+        """Start the stack, fill an empty database with a preset, add what only benchmarks need.
+
+        ``preset`` is one's name or a shape of one's own. ``fresh``: begin with an empty cluster.
+        Raises StackError where the stack holds something else.
+        """
+        if fresh:
+            self.stack.down(wipe=True)
+        if not self.stack.supervisor.running():
+            self._exits.callback(self.stack.down)
+        self.reshape("direct")
+        self.connection = self._exits.enter_context(
+            psycopg.connect(self.stack.superuser_dsn(), autocommit=True)
+        )
+        shape = PRESETS[preset] if isinstance(preset, str) else preset
+        name = preset if isinstance(preset, str) else _named(preset)
+        if self._value("select count(*) from app.users") == 0:
+            self.say(f"bench: seeding {name}: {shape.users:,} users, {shape.follows:,} follows")
+            with (self.settings.log_dir / "seed.log").open("w") as log:
+                seed(self.settings, shape, console=Console(file=log, width=100))
+            self.connection.execute("create schema bench")
+            self.connection.execute("create table bench.data (preset text, seed bigint)")
+            values = [name, shape.seed]
+            self.connection.execute("insert into bench.data values (%s, %s)", values)
+        held = None
+        if self._value("select to_regclass('bench.data') is not null"):
+            held = self.connection.execute("select preset, seed from bench.data").fetchone()
+        if held != (name, shape.seed):
+            what = f"preset {held[0]}, seed {held[1]}" if held else "data of its own"
+            raise StackError(
+                f"stack {self.settings.stack} holds {what}, not preset {name}, seed {shape.seed}",
+                "Begin anew with --fresh, or name another stack: --stack NAME.",
+            )
+        self.run_sql("sql/objects.sql")
+        self.run_sql(
+            "sql/counters_never_wait.sql"
+        )  # a run that was broken off may have left others
+        self._set("session_lifetime", SESSION)
+        self.limits("raised")
+        self.connection.execute("notify pgrst, 'reload schema'")
+        self.user_count = int(self._value("select max(id) from app.users"))
+        self.settle()
+        return self._data(name, shape.seed)
+
+    def _data(self, preset: str, number: int) -> Data:
+        row = self.connection.execute(SIZES).fetchone() or (0, 0, 0, 0, 0)
+        users, follows, posts, entries, size = map(int, row)
+        return Data(
+            preset=preset,
+            seed=number,
+            users=users,
+            follows=follows,
+            posts=posts,
+            feed_entries=entries,
+            bytes=size,
+            tables={name: int(size) for name, size in self.connection.execute(TABLES)},
+        )
+
+    def reshape(self, shape: str) -> bool:
+        """Have the stack pooled and in as many instances as ``shape`` says; whether it changed."""
+        if shape == self.shape:
+            return False
+        pooled, instances = STACKS[shape]
+        self.settings = self.settings.changed(pooled=pooled, instances=instances)
+        self.stack = Stack(self.settings, lambda _: None if self.shape else self.say(_))
+        self.stack.up()
+        self.shape = shape
+        return True
+
+    def ready(self, load: Load) -> bool:
+        """Make everything as this load wants it; whether the stack or its limits were changed."""
+        changed = self.reshape(load.stack) | self.limits(load.limits)
+        for file in load.setup:
+            self.run_sql(file)
+        if load.store == "naive" and self._value("select to_regclass('naive.posts') is null"):
+            self.say("bench: filling the tables with row triggers")
+            self.run_sql("sql/twip_naive.sql")
+        if load.store == "redis":
+            self.redis()
+        self.settle()
+        self.quiet()
+        return changed
+
+    def limits(self, which: str) -> bool:
+        """Switch the rate limits off, or so high that none refuses; whether that was a change.
+
+        This is the one place where benchmarks and rate limits meet. A change holds within a second.
+        """
+        if which == self._limits or not self.has_limits():
+            return False
+        self.run_sql(f"sql/limits_{which}.sql")
+        self._limits = which
+        return True
+
+    def has_limits(self) -> bool:
+        """Whether the schema has rate limits."""
+        return bool(self._value("select to_regclass('app.rate_limits') is not null"))
+
+    def absent(self, load: Load) -> str:
+        """Say why a load cannot be sent here; empty where it can."""
+        if load.limits == "off" and not self.has_limits():
+            return "this version of the schema has no rate limits to switch off"
+        return redis_peer.absent() if load.store == "redis" else ""
+
+    def settle(self) -> float:
+        """Wait until no job is queued; seconds it took. StackError where one failed for good."""
+        began = time.monotonic()
+        query = "select count(*) from app.jobs where state = 'queued'"
+        wait_for(lambda: self._value(query) == 0, SETTLED_WITHIN, "an empty queue")
+        if dead := self._value("select max(last_error) from app.jobs where state = 'dead'"):
+            raise StackError(f"a job failed for good: {dead}")
+        return time.monotonic() - began
+
+    def quiet(self) -> None:
+        """Wait until no request is being worked on: a load that was cut off leaves some behind."""
+        looks = [False]
+
+        def idle() -> bool:
+            looks.append(self._value(BUSY) == 0)
+            return looks[-1] and looks[-2]  # between two requests of a queue there is a moment
+
+        wait_for(idle, SETTLED_WITHIN, "the end of requests that were left behind")
+
+    # -- where loads go --------------------------------------------------------------------------
+
+    def door(self, load: Load) -> tuple[str, int]:
+        """Return host and port that this load's requests go to."""
+        if load.door == "proxy":
+            host = self.settings.url.removeprefix("http://").rpartition(":")[0]
+            return host, self.settings.port
+        if load.door == "postgrest":
+            return "127.0.0.1", self.settings.rest_ports[0]
+        return "127.0.0.1", self._bare_postgrest()
+
+    def _bare_postgrest(self) -> int:
+        """Start a PostgREST that calls nothing before a request, once; its port."""
+        name = "postgrest-bare"
+        if name not in self.processes:
+            port, admin_port = free_ports(2)
+            settings = self.settings.changed(pooled=False)
+            uri = secret_files.rest_uri(settings, settings.database, settings.pg_port)
+            process = Process(
+                name,
+                rest.argv(settings),
+                settings.log_dir / f"{name}.log",
+                env={
+                    **rest.environment(settings, port, admin_port, uri),
+                    "PGRST_DB_PRE_REQUEST": "",
+                },
+                prefix=service_user(settings.root).prefix,
+            )
+            self.processes[name] = self._exits.enter_context(process)
+            process.wait_ready(lambda: rest.ready(admin_port))
+            self._ports[name] = port
+        return self._ports[name]
+
+    def redis(self) -> Path:
+        """Start Redis with the graph in it, once; its socket."""
+        socket = self.settings.socket_dir / "redis.sock"
+        if "redis" not in self.processes:
+            process = redis_peer.server(self.settings, self.folder, socket)
+            self.processes["redis"] = self._exits.enter_context(process)
+            process.wait_ready(lambda: redis_peer.answers(socket))
+            self.say("bench: loading Redis")
+            redis_peer.load(self.connection, socket)
+        return socket
+
+    def pids(self) -> dict[str, list[int]]:
+        """Return what runs, by kind: postgres, postgrest, haproxy, worker, redis, …."""
+        found: dict[str, list[int]] = {}
+        for name, known in self.stack.supervisor.processes().items():
+            if known.get("pid"):
+                found.setdefault(name.partition("-")[0], []).append(known["pid"])
+        for name, process in self.processes.items():
+            found.setdefault(name.partition("-")[0], []).append(process.pid)
+        return found
+
+    # -- who asks --------------------------------------------------------------------------------
+
+    def people(self, users: Users) -> Path:
+        """Return a file of users with tokens in force, a line "id token" for each."""
+        key = repr((users.count, users.first, users.last)).encode()
+        if key not in self._people:
+            query = (BENCH / "sql" / "people.sql").read_text()
+            values = {"first": users.first, "last": users.last, "count": users.count}
+            rows = self.connection.execute(query, values).fetchall()
+            if not rows:
+                raise StackError(f"nobody has an id from {users.first} to {users.last}")
+            file = self.folder / f"people-{len(self._people)}"
+            file.touch(mode=0o600)
+            file.write_text("".join(f"{user} {token}\n" for user, token in rows))
+            self._people[key] = file
+        return self._people[key]
+
+    def celebrity(self) -> tuple[int, str]:
+        """Return the author with the most followers whose posts are delivered, with a token."""
+        if self._celebrity is None:
+            query = "select b.id, app.session_start(b.id) ->> 'token' from bench.celebrity b"
+            row = self.connection.execute(query).fetchone()
+            self._celebrity = (int(row[0]), str(row[1])) if row else (0, "")
+        return self._celebrity
+
+    # -- SQL -------------------------------------------------------------------------------------
+
+    def run_sql(self, file: str) -> None:
+        """Run a file of ``bench/`` as superuser; StackError with the server's words."""
+        try:
+            for part in _statements((BENCH / file).read_text()):
+                self.connection.execute(part.encode())
+        except psycopg.Error as error:
+            raise StackError(f"bench/{file} failed: {error}") from error
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of what takes part."""
+        return record.versions(self.settings, str(self._value("show server_version")))
+
+    def _value(self, query: str) -> Any:
+        row = self.connection.execute(query.encode()).fetchone()
+        return row[0] if row else None
+
+    def _set(self, name: str, value: int) -> None:
+        self.connection.execute(
+            "update app.settings set value = %s where name = %s and value <> %s",
+            [value, name, value],
+        )
+
+
+def _named(shape: Shape) -> str:
+    return f"{shape.users} users, {shape.follows} follows, {shape.posts} posts"
+
+
+def _statements(text: str) -> list[str]:
+    """Split off what cannot run in a transaction with the rest: a vacuum at the end."""
+    head, found, tail = text.partition("\nvacuum ")
+    return [head, "vacuum " + tail] if found else [head]

@@ -1,0 +1,131 @@
+"""What a round took from the machine: CPU by process, memory, WAL, buffers, statements."""
+
+import resource
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import psutil
+import psycopg
+
+from microblog.bench.result import Cost, Statement
+
+STATEMENTS = 8  # of a round that are kept, by total time
+QUERY_LENGTH = 300  # characters kept of a statement
+
+WAL = "select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint"
+STATEMENTS_QUERY = """
+select
+  s.query, s.calls, s.total_exec_time, s.rows, s.shared_blks_hit, s.shared_blks_read, s.wal_bytes
+from extensions.pg_stat_statements s
+join pg_database d on d.oid = s.dbid
+where d.datname = current_database() and s.toplevel and s.query not like '%pg_stat_statements%'
+order by s.total_exec_time desc
+"""
+
+Connection = psycopg.Connection[Any]
+
+
+@dataclass
+class Meter:
+    """Measures what happens between entry and exit of a with block; ``cost`` has it afterwards.
+
+    ``pids`` are the processes by kind (postgres, postgrest, …); their children count with them.
+    ``generator`` (seconds) is what the generators say they used while they sent, None where they
+    say nothing: then all of it is theirs. They must be children of this process, ended by the exit;
+    what else it and its children used is the harness's (starting, adding up).
+    """
+
+    connection: Connection
+    pids: Mapping[str, list[int]]
+    generator: float | None = None
+    cost: Cost = field(default_factory=Cost)
+
+    def __enter__(self) -> Self:
+        self.connection.execute("select extensions.pg_stat_statements_reset()")
+        self._wal = self._wal_now()
+        self._cpu, self._machine = self._cpu_now(), psutil.cpu_times()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        machine, cpu = psutil.cpu_times(), self._cpu_now()
+        wal = self._wal_now()
+        used = {kind: max(cpu[kind] - self._cpu.get(kind, 0.0), 0.0) for kind in cpu}
+        everything = used["harness"]
+        used["generator"] = everything if self.generator is None else self.generator
+        used["harness"] = max(everything - used["generator"], 0.0)
+        busy = _busy(machine) - _busy(self._machine)
+        used["others"] = max(busy - sum(used.values()), 0.0)
+        statements = [
+            Statement(
+                query=" ".join(query.split())[:QUERY_LENGTH],
+                calls=calls,
+                milliseconds=milliseconds,
+                rows=rows,
+                buffers_hit=hit,
+                buffers_read=read,
+                wal_bytes=int(wal_bytes),
+            )
+            for query, calls, milliseconds, rows, hit, read, wal_bytes in self.connection.execute(
+                STATEMENTS_QUERY
+            )
+        ]
+        self.cost = Cost(
+            cpu={kind: round(seconds, 3) for kind, seconds in used.items()},
+            cpu_idle=round(machine.idle - self._machine.idle, 3),
+            memory={kind: _memory(pids) for kind, pids in self.pids.items()},
+            wal_bytes=wal - self._wal,
+            buffers_hit=sum(one.buffers_hit for one in statements),
+            buffers_read=sum(one.buffers_read for one in statements),
+            statements=statements[:STATEMENTS],
+        )
+
+    def _wal_now(self) -> int:
+        row = self.connection.execute(WAL).fetchone()
+        return int(row[0]) if row else 0
+
+    def _cpu_now(self) -> dict[str, float]:
+        used = {kind: sum(_cpu(pid) for pid in pids) for kind, pids in self.pids.items()}
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        own = resource.getrusage(resource.RUSAGE_SELF)
+        used["harness"] = ended.ru_utime + ended.ru_stime + own.ru_utime + own.ru_stime
+        return used
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    try:
+        parent = psutil.Process(pid)
+        return [parent, *parent.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _cpu(pid: int) -> float:
+    """CPU seconds of a process, its children, and the children it has had."""
+    total = 0.0
+    for number, process in enumerate(_family(pid)):
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total += times.user + times.system
+        if number == 0:
+            total += times.children_user + times.children_system
+    return total
+
+
+def _busy(times: Any) -> float:
+    return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)
+
+
+def _memory(pids: list[int]) -> int:
+    """Proportional set size: what is shared is divided among those that share it."""
+    total = 0
+    for pid in pids:
+        for process in _family(pid):
+            try:
+                info = process.memory_full_info()
+            except psutil.Error:
+                continue
+            total += int(getattr(info, "pss", info.rss))
+    return total

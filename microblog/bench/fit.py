@@ -1,0 +1,112 @@
+"""Lines fitted to curves, and the intervals around them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp, inf, log, sqrt
+from statistics import NormalDist, fmean, variance
+
+import numpy as np
+
+# Quantiles of Student's t for two-sided intervals, by degrees of freedom from 1.
+_T = {
+    0.95: (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179,
+           2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064,
+           2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
+    0.99: (63.657, 9.925, 5.841, 4.604, 4.032, 3.707, 3.499, 3.355, 3.250, 3.169, 3.106, 3.055,
+           3.012, 2.977, 2.947, 2.921, 2.898, 2.878, 2.861, 2.845, 2.831, 2.819, 2.807, 2.797,
+           2.787, 2.779, 2.771, 2.763, 2.756, 2.750),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Fit:
+    """y = factor · x^exponent; ``low`` and ``high`` bound the exponent with 95 % confidence.
+
+    ``r2`` is the share of the variation of log y that the line explains.
+    """
+
+    exponent: float
+    low: float
+    high: float
+    factor: float
+    r2: float
+
+    def at(self, x: float) -> float:
+        """Return the fitted y."""
+        return self.factor * x**self.exponent
+
+
+@dataclass(frozen=True)
+class Change:
+    """How much larger one set of figures is than another: 1.1 is 10 % more; with its interval."""
+
+    factor: float
+    low: float
+    high: float
+
+    def beyond(self, least: float) -> bool:
+        """Whether the interval excludes "no change", and the change is at least this share."""
+        return not self.low <= 1.0 <= self.high and abs(log(self.factor)) >= log(1 + least)
+
+
+def middle(values: Sequence[float]) -> float:
+    """Return the geometric mean, which is what ``change`` compares; all figures are above 0."""
+    return exp(fmean(log(value) for value in values))
+
+
+def t_quantile(degrees: float, confidence: float) -> float:
+    """Return Student's t for a two-sided interval of 0.95 or 0.99; ``degrees`` is rounded down."""
+    table = _T[confidence]
+    if degrees < 1:
+        return inf
+    if degrees <= len(table):
+        return table[int(degrees) - 1]
+    return NormalDist().inv_cdf((1 + confidence) / 2) * (1 + 1.2 / degrees)
+
+
+def power_law(x: Sequence[float], y: Sequence[float]) -> Fit:
+    """Fit a power law to points by least squares of the logarithms; all figures are above 0.
+
+    The interval comes from how the points scatter around the line, so that several rounds at each
+    x belong here, not their medians. Raises ValueError for fewer than three points or one x.
+    """
+    if len(x) != len(y) or len(x) < 3 or len(set(x)) < 2:
+        raise ValueError("a fit wants three points or more, of two or more sizes")
+    if min(*x, *y) <= 0:
+        raise ValueError("a power law has no figures of 0 or less")
+    log_x, log_y = np.log(np.asarray(x, float)), np.log(np.asarray(y, float))
+    spread = float(((log_x - log_x.mean()) ** 2).sum())
+    exponent = float(((log_x - log_x.mean()) * (log_y - log_y.mean())).sum()) / spread
+    offset = float(log_y.mean() - exponent * log_x.mean())
+    rest = float(((log_y - offset - exponent * log_x) ** 2).sum())
+    total = float(((log_y - log_y.mean()) ** 2).sum())
+    degrees = len(x) - 2
+    half = t_quantile(degrees, 0.95) * sqrt(rest / degrees / spread)
+    return Fit(
+        exponent=exponent,
+        low=exponent - half,
+        high=exponent + half,
+        factor=exp(offset),
+        r2=1 - rest / total if total else 1.0,
+    )
+
+
+def change(before: Sequence[float], after: Sequence[float]) -> Change:
+    """Compare two sets of positive figures; interval of 99 %, by Welch's t of the logarithms.
+
+    Raises ValueError where a set has fewer than two figures, or one that is not above 0.
+    """
+    if min(len(before), len(after)) < 2:
+        raise ValueError("one figure has no spread: two rounds or more are compared")
+    if min(*before, *after) <= 0:
+        raise ValueError("a figure of 0 or less has no ratio")
+    a, b = [log(value) for value in before], [log(value) for value in after]
+    parts = [variance(values) / len(values) for values in (a, b)]
+    shift = fmean(b) - fmean(a)
+    error = sqrt(sum(parts))
+    if error == 0:
+        return Change(exp(shift), exp(shift), exp(shift))
+    # Welch and Satterthwaite's degrees of freedom.
+    degrees = error**4 / (parts[0] ** 2 / (len(a) - 1) + parts[1] ** 2 / (len(b) - 1))
+    half = t_quantile(degrees, 0.99) * error
+    return Change(exp(shift), exp(shift - half), exp(shift + half))

@@ -1,0 +1,26 @@
+"""Load generators behind one interface: a Job goes in, an Outcome comes out.
+
+wrk where the raw rate of one request counts, an own one for mixes and for the open model, pgbench
+for SQL, and a client of the Twip mix that speaks to PostgreSQL and to Redis. All run as processes
+of their own, so that what they cost can be told from what they measure.
+"""
+
+from collections.abc import Callable
+
+from microblog.bench.generators import own, pgbench, twip, wrk
+from microblog.bench.generators.job import Job, Outcome, Sample, Tally
+
+GENERATORS: dict[str, Callable[[Job], Outcome]] = {
+    "own": own.generate,
+    "wrk": wrk.generate,
+    "pgbench": pgbench.generate,
+    "twip": twip.generate,
+}
+
+
+def generate(job: Job) -> Outcome:
+    """Send the load and wait for its end; raise StackError where the generator cannot work."""
+    return GENERATORS[job.load.sends](job)
+
+
+__all__ = ["Job", "Outcome", "Sample", "Tally", "generate"]

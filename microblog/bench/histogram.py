@@ -1,0 +1,64 @@
+"""Latencies as HdrHistograms: 1 µs to 10 minutes, three significant digits."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from hdrh.histogram import HdrHistogram
+
+from microblog.bench.result import PERCENTILES, Latency
+
+LOWEST, HIGHEST, DIGITS = 1, 600_000_000, 3  # µs, µs, significant digits
+
+
+def empty() -> HdrHistogram:
+    """Return a histogram with nothing in it."""
+    return HdrHistogram(LOWEST, HIGHEST, DIGITS)
+
+
+def of(seconds: Iterable[float]) -> HdrHistogram:
+    """Return the histogram of these latencies in seconds."""
+    micros = np.clip(np.fromiter(seconds, float) * 1e6, LOWEST, HIGHEST).astype(np.int64)
+    return of_counts(zip(*np.unique(micros, return_counts=True), strict=True))
+
+
+def of_counts(counts: Iterable[tuple[int, int]]) -> HdrHistogram:
+    """Return the histogram of (microseconds, how many) pairs."""
+    histogram = empty()
+    for micros, count in counts:
+        histogram.record_value(min(max(int(micros), LOWEST), HIGHEST), int(count))
+    return histogram
+
+
+def encode(histogram: HdrHistogram) -> str:
+    """Return HdrHistogram's own encoding, as text."""
+    encoded: bytes = histogram.encode()
+    return encoded.decode()
+
+
+def decode(text: str) -> HdrHistogram:
+    """Return the histogram that ``encode`` made text of; empty for the empty text."""
+    return HdrHistogram.decode(text) if text else empty()
+
+
+def added(texts: Iterable[str]) -> HdrHistogram:
+    """Return the sum of encoded histograms."""
+    total = empty()
+    for text in texts:
+        if text:
+            total.add(HdrHistogram.decode(text))
+    return total
+
+
+def latency(histogram: HdrHistogram) -> Latency:
+    """Return the percentiles in milliseconds; the largest value is exact to three digits."""
+    if not histogram.get_total_count():
+        return Latency()
+    shown = {
+        name: histogram.get_value_at_percentile(percent) / 1000
+        for name, percent in PERCENTILES.items()
+    }
+    return Latency(
+        **shown,
+        max=histogram.get_max_value() / 1000,
+        mean=histogram.get_mean_value() / 1000,
+    )

@@ -1,0 +1,73 @@
+"""On what a run was made, and what lessens its worth."""
+
+from microblog.bench.report import figures, words
+from microblog.bench.result import Run
+
+NOISY = 0.05  # of the machine used by strangers
+BUSY_GENERATOR = 0.4  # of the machine used by the generator: of two cores, most of one
+CROWDED = 1.15  # as many at once as clients, if rate and latency are right (Little's law)
+LATE_MS = 5.0  # of the generator's own making, 99th percentile
+
+
+def facts(run: Run) -> list[tuple[str, str]]:
+    """Return what somebody needs to know to repeat the run, as pairs of name and value."""
+    machine, data = run.machine, run.data
+    return [
+        ("measured", run.at.replace("T", " ")[:16] + " UTC"),
+        ("commit", run.commit + (" with changes" if run.uncommitted_changes else "")),
+        ("on", f"{machine.cpu}, {machine.cores} cores, {machine.memory_mib / 1024:.0f} GiB"),
+        ("system", machine.system),
+        ("users", words.number(data.users)),
+        ("follows", words.number(data.follows)),
+        ("posts", words.number(data.posts)),
+        ("rows in feeds", words.number(data.feed_entries)),
+        ("database", words.size(data.bytes)),
+        ("rounds", f"{run.rounds} of {words.number(run.seconds)} s each"),
+        ("seed", str(run.seed)),
+        *run.versions.items(),
+        *run.settings.items(),
+    ]
+
+
+def warnings(run: Run) -> list[str]:
+    """Return what lessens the worth of a run's figures, in sentences."""
+    found = []
+    if run.uncommitted_changes:
+        found.append(f"The tree had changes that are not in commit {run.commit}.")
+    if run.quick:
+        found.append("A quick pass: short rounds, a part of the scenarios.")
+    noisy = [
+        (share, f"{one.name}/{side.name}")
+        for one in run.scenarios
+        for side in one.sides
+        if (share := figures.spent(side).others) > NOISY
+    ]
+    if noisy:
+        most, where = max(noisy)
+        found.append(
+            f"The machine was not quiet: others took up to {most:.0%} of its CPU ({where}). Ratios "
+            "of neighbouring rounds still hold, absolute figures hardly."
+        )
+    for one in run.scenarios:
+        for side in one.sides:
+            share = figures.spent(side).generator_share
+            if share > BUSY_GENERATOR:
+                found.append(
+                    f"{one.name}/{side.name}: the generator used {share:.0%} of the machine's CPU; "
+                    "its own limit may be what was measured."
+                )
+            crowd = max((each.rate * each.latency.mean / 1000 for each in side.rounds), default=0.0)
+            # wrk adds to its histogram what it reckons was hidden by waiting.
+            closed = side.model == "closed" and side.generator != "wrk"
+            if closed and crowd > CROWDED * side.clients:
+                found.append(
+                    f"{one.name}/{side.name}: rate × mean latency says {words.number(crowd)} at "
+                    f"once, but there were {side.clients} clients; one of the two is wrong."
+                )
+            late = max((each.lateness for each in side.rounds), default=0.0)
+            if late > LATE_MS:
+                found.append(
+                    f"{one.name}/{side.name}: the generator sent up to {words.number(late)} ms "
+                    "late (p99), which the latencies contain."
+                )
+    return found

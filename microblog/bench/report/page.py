@@ -1,0 +1,209 @@
+"""The report as one HTML page: no script, no font, no address but its own."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from microblog.bench.report import figures, plots, words
+from microblog.bench.report.facts import facts, warnings
+from microblog.bench.report.scaling import section as scaling_section
+from microblog.bench.result import Latency, Run, ScenarioResult, Side
+from microblog.bench.scale_result import Curve
+from microblog.bench.scenario import BENCH
+
+SHOWN_STATEMENTS = 8
+QUERY_LENGTH = 300
+
+
+def page(run: Run, source: str, curves: Iterable[Curve] = ()) -> str:
+    """Return the page of a run; ``source`` says where its figures are, in a few words."""
+    environment = Environment(
+        loader=FileSystemLoader(BENCH / "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    css = (BENCH / "page" / "page.css").read_text()
+    ratios = any(ratio.values for one in run.scenarios for ratio in one.ratios)
+    return environment.get_template("page.html").render(
+        title="pg-microblog, measured",
+        css=Markup(css),  # noqa: S704 - this project's own file
+        facts=facts(run),
+        warnings=warnings(run),
+        tiles=_tiles(run),
+        published=[_published(one) for one in run.scenarios if one.published],
+        overview=_svg(plots.overview(run)) if ratios else None,
+        scenarios=[_scenario(one) for one in run.scenarios],
+        scaling=[scaling_section(one) for one in curves],
+        source=source,
+    )
+
+
+def _svg(text: str) -> Markup:
+    return Markup(text)  # noqa: S704 - drawn here; labels were escaped when drawn
+
+
+def _tiles(run: Run) -> list[dict[str, str]]:
+    judged = [each for one in run.scenarios for each in figures.verdicts(one)]
+    met = sum(each.met for each in judged)
+    wrong = sum(len(figures.wrong(one)) for one in run.scenarios)
+    rounds = [each for one in run.scenarios for side in one.sides for each in side.rounds]
+    checked = sum(each.checked for each in rounds)
+    failed = sum(sum(each.errors.values()) for each in rounds)
+    return [
+        {
+            "name": "targets reached",
+            "figure": f"{met} of {len(judged)}",
+            "kind": "good" if met == len(judged) else "bad",
+            "about": f"in {len(run.scenarios)} scenarios",
+        },
+        {
+            "name": "answers",
+            "figure": words.number(sum(each.count for each in rounds)),
+            "kind": "",
+            "about": f"in {len(rounds)} rounds",
+        },
+        {
+            "name": "wrong answers",
+            "figure": words.number(wrong),
+            "kind": "bad" if wrong else "good",
+            "about": f"of {words.number(checked)} compared with the definition",
+        },
+        {
+            "name": "errors",
+            "figure": words.number(failed),
+            "kind": "bad" if failed else "good",
+            "about": "refused, failed or timed out, peers and floors included",
+        },
+    ]
+
+
+def _published(scenario: ScenarioResult) -> dict[str, Any]:
+    names = list(dict.fromkeys(key for one in scenario.published for key in one.figures))
+    return {
+        "title": scenario.title,
+        "about": f"{scenario.subject.name}, {words.load(scenario.subject)}.",
+        "names": [one.name for one in scenario.published],
+        "rows": [
+            {
+                "name": words.MEASURES.get(key, key),
+                "theirs": [words.measured(one.figures.get(key, "–")) for one in scenario.published],
+                "ours": _ours(scenario.subject, key),
+            }
+            for key in names
+        ],
+        "plot": _svg(plots.values(scenario, "published-")) if scenario.subject.rounds else None,
+    }
+
+
+def _ours(side: Side, name: str) -> str:
+    what = words.PUBLISHED.get(name, name)
+    if what not in words.MEASURES:
+        return "–"
+    unit = "" if what in ("rate", "errors", "dropped", "timeouts") else " ms"
+    return words.number(figures.of_side(side, what)) + unit
+
+
+def _latency(latency: Latency) -> list[str]:
+    shown = (latency.p50, latency.p90, latency.p95, latency.p99, latency.p99_9, latency.max)
+    return [words.number(one) if any(shown) else "–" for one in shown]
+
+
+def _errors(kinds: dict[str, int]) -> str:
+    if not kinds:
+        return "0"
+    return ", ".join(f"{words.number(count)} {kind}" for kind, count in kinds.items())
+
+
+def _side(scenario: ScenarioResult, side: Side) -> dict[str, Any]:
+    if not side.rounds:
+        return {"name": side.name, "role": side.role, "absent": side.absent or "no round"}
+    ratio = next((one for one in scenario.ratios if one.to == side.name), None)
+    spent = figures.spent(side)
+    style = plots.style(scenario, side)
+    return {
+        "name": side.name,
+        "role": side.role,
+        "absent": "",
+        "load": f"{words.load(side)}, {side.generator}",
+        "colour": plots.css_colour(scenario, side),
+        "line": {"--": "dashed", ":": "dotted", "-.": "dashed"}.get(
+            str(style["linestyle"]), "solid"
+        ),
+        "value": words.number(side.value),
+        "ratio": words.spread(ratio) if ratio else "",
+        "count": words.number(sum(one.count for one in side.rounds)),
+        "errors": _errors(words.errors(side.rounds)),
+        "dropped": words.number(sum(one.dropped for one in side.rounds)),
+        "settle": words.number(max(one.settle for one in side.rounds)),
+        "latency": _latency(figures.latency(side)),
+        "cost": [
+            words.number(spent.stack_cpu),
+            words.size(spent.wal_bytes),
+            words.number(spent.buffers_hit),
+            words.number(spent.buffers_read),
+            words.size(sum(spent.memory.values())),
+            f"{spent.generator_share:.0%}",
+            f"{spent.others:.0%}",
+            words.number(max(one.lateness for one in side.rounds)),
+            words.number(sum(one.checked for one in side.rounds)),
+        ],
+    }
+
+
+def _statements(side: Side) -> list[dict[str, Any]]:
+    last = side.rounds[-1].cost.statements if side.rounds else []
+    longest = sorted(last, key=lambda one: -one.milliseconds)[:SHOWN_STATEMENTS]
+    return [
+        {
+            "query": " ".join(one.query.split())[:QUERY_LENGTH],
+            "figures": [
+                words.number(one.calls),
+                words.number(one.milliseconds / max(one.calls, 1)),
+                words.number(one.milliseconds),
+                words.number(one.rows),
+                words.number((one.buffers_hit + one.buffers_read) / max(one.calls, 1)),
+                words.size(one.wal_bytes / max(one.calls, 1)),
+            ],
+        }
+        for one in longest
+    ]
+
+
+def _scenario(scenario: ScenarioResult) -> dict[str, Any]:
+    judged = figures.verdicts(scenario)
+    wrong = figures.wrong(scenario)
+    drawn = [
+        (words.measure(scenario), plots.values(scenario) if scenario.subject.rounds else None),
+        ("CPU of a request", plots.cost(scenario)),
+        ("latency by percentile", plots.percentiles(scenario)),
+        ("answers over time", plots.over_time(scenario)),
+    ]
+    mixes = [
+        (f"{side.name}: {name}" if len(scenario.sides) > 1 else name, found)
+        for side in scenario.sides
+        for name, found in figures.operations(side).items()
+        if len(figures.operations(side)) > 1
+    ]
+    bad = wrong or any(not one.met for one in judged)
+    return {
+        "name": scenario.name,
+        "title": scenario.title,
+        "about": scenario.about,
+        "unit": scenario.unit,
+        "mark": "✗" if bad else "✓" if judged else "·",
+        "verdicts": judged,
+        "wrong": wrong,
+        "plots": [(name, _svg(plot)) for name, plot in drawn if plot],
+        "processes": plots.processes(scenario),
+        "sides": [_side(scenario, side) for side in scenario.sides],
+        "operations": [
+            {"name": name, "figures": [words.number(count), _errors(kinds), *_latency(latency)]}
+            for name, (count, kinds, latency) in mixes
+        ],
+        "statements": _statements(scenario.subject),
+        "limitations": scenario.limitations,
+    }

@@ -1,0 +1,86 @@
+"""A run in the terminal."""
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from microblog.bench.report import figures, words
+from microblog.bench.report.facts import facts, warnings
+from microblog.bench.report.judged import judged, told
+from microblog.bench.result import Run, ScenarioResult, Side
+from microblog.bench.scale_result import Scaling
+
+FACTS = ("measured", "commit", "on", "users", "follows", "rounds")
+
+
+def show(run: Run, console: Console) -> None:
+    """Print a run: what lessens its worth, a table of all sides, and what missed its target."""
+    known = dict(facts(run))
+    console.print("  ".join(f"{name} [bold]{known[name]}[/bold]" for name in FACTS))
+    for text in warnings(run):
+        console.print(f"[yellow]{escape(text)}[/yellow]")
+    console.print(table(run))
+    judged = [(one, verdict) for one in run.scenarios for verdict in figures.verdicts(one)]
+    for scenario, verdict in judged:
+        mark = "[green]reached[/green]" if verdict.met else "[bold red]missed [/bold red]"
+        console.print(f"{mark} {scenario.name}: {escape(verdict.asked)}: {verdict.found}")
+    for scenario in run.scenarios:
+        for text in figures.wrong(scenario):
+            console.print(f"[bold red]wrong answer[/bold red] {scenario.name}: {escape(text)}")
+
+
+def table(run: Run) -> Table:
+    """Return all sides of all scenarios: medians, ratios with their spread, tails and costs."""
+    shown = Table(
+        title="Medians of rounds that took turns; ratios are subject / other, least to largest; "
+        "CPU and WAL of a request; lost: errors and what was due and never sent",
+        title_justify="left",
+    )
+    shown.add_column("what", overflow="fold")
+    for name in ("measured", "unit", "ratio", "p50 ms", "p99 ms", "CPU ms", "WAL", "lost"):
+        shown.add_column(name, justify="right", no_wrap=name != "ratio")
+    for scenario in run.scenarios:
+        shown.add_section()
+        shown.add_row(f"[bold]{escape(scenario.title)}[/bold]")
+        for side in scenario.sides:
+            shown.add_row(*_row(scenario, side))
+    return shown
+
+
+def _row(scenario: ScenarioResult, side: Side) -> list[str]:
+    name = f"  {escape(side.name)}" + (" (floor)" if side.role == "floor" else "")
+    if not side.rounds:
+        return [name, "–", "", side.absent or "not measured"]
+    latency, spent = figures.latency(side), figures.spent(side)
+    ratio = next((one for one in scenario.ratios if one.to == side.name), None)
+    told = "" if ratio is None else words.spread(ratio)
+    if ratio is not None and (met := figures.reached(ratio, scenario)) is not None:
+        told = f"[{'green' if met else 'red'}]{told}[/]"
+    failed = sum(sum(one.errors.values()) + one.dropped for one in side.rounds)
+    return [
+        name,
+        words.number(side.value),
+        scenario.unit,
+        told,
+        words.number(latency.p50) if latency.max else "–",
+        words.number(latency.p99) if latency.max else "–",
+        words.number(spent.stack_cpu),
+        words.size(spent.wal_bytes),
+        f"[red]{failed:,}[/red]" if failed else "0",
+    ]
+
+
+def show_curves(scaling: Scaling, console: Console) -> None:
+    """Print each curve's points, its fitted exponent, and whether that is within its bound."""
+    for curve in scaling.curves:
+        shown = Table(title=escape(curve.title), title_justify="left")
+        for name in (curve.axis, curve.unit, "least", "most", ""):
+            shown.add_column(name, justify="right")
+        for point in curve.points:
+            values = (point.middle, min(point.values), max(point.values))
+            shown.add_row(words.number(point.x), *map(words.number, values), point.note)
+        console.print(shown)
+        console.print(escape(told(curve)))
+        if verdict := judged(curve):
+            mark = "[green]reached[/green]" if verdict.met else "[bold red]missed[/bold red]"
+            console.print(f"{mark} {escape(verdict.asked)}: {verdict.found}")

@@ -1,0 +1,91 @@
+"""Figures as people read them."""
+
+from microblog.bench.result import Ratio, Round, ScenarioResult, Side, Target
+
+UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+MEASURES = {
+    "rate": "rate",
+    "p50": "median latency",
+    "p90": "p90 latency",
+    "p95": "p95 latency",
+    "p99": "p99 latency",
+    "p99_9": "p99.9 latency",
+    "max": "largest latency",
+    "mean": "mean latency",
+    "errors": "errors",
+    "dropped": "dropped requests",
+    "timeouts": "timeouts",
+}
+PUBLISHED = {  # what other people's reports call what is measured here
+    "average latency": "mean",
+    "largest latency": "max",
+}
+
+
+def number(value: float) -> str:
+    """Write three significant digits, all digits of large numbers: 0.0123, 4.56, 78.9, 12,345."""
+    size = abs(value)
+    if size >= 100 or value == int(value):
+        return f"{value:,.0f}"
+    if size >= 10:
+        return f"{value:.1f}"
+    if size >= 1:
+        return f"{value:.2f}"
+    return f"{value:.3g}"
+
+
+def size(value: float) -> str:
+    """Write bytes with a unit of 1,000s."""
+    for unit in UNITS:
+        if abs(value) < 1000 or unit == UNITS[-1]:
+            return f"{number(value)} {unit}"
+        value /= 1000
+    raise AssertionError
+
+
+def times(value: float) -> str:
+    """Write a ratio: 0.51×, 4.2×, 31×."""
+    return f"{value:.2f}×" if value < 10 else f"{value:,.0f}×" if value >= 100 else f"{value:.1f}×"
+
+
+def spread(ratio: Ratio) -> str:
+    """Write a ratio with what it was in the least and in the largest round."""
+    if not ratio.values:
+        return "–"
+    return f"{times(ratio.median)} ({times(ratio.low)} to {times(ratio.high)})"
+
+
+def measured(value: float | str) -> str:
+    """Write a figure that may be words already."""
+    return value if isinstance(value, str) else number(value)
+
+
+def measure(scenario: ScenarioResult) -> str:
+    """Name what a scenario's values are."""
+    name = MEASURES.get(scenario.measure, scenario.measure)
+    return f"{name} of {scenario.of}" if scenario.of else name
+
+
+def load(side: Side) -> str:
+    """Say how a side was loaded."""
+    if side.model == "open":
+        return f"{number(side.rate or 0)}/s, open"
+    return f"{side.clients} client{'s' if side.clients != 1 else ''}, closed"
+
+
+def errors(rounds: list[Round]) -> dict[str, int]:
+    """Add up errors by kind, the most frequent first."""
+    total: dict[str, int] = {}
+    for one in rounds:
+        for kind, count in one.errors.items():
+            total[kind] = total.get(kind, 0) + count
+    return dict(sorted(total.items(), key=lambda item: -item[1]))
+
+
+def bound(target: Target) -> str:
+    """Write what a target asks for."""
+    unit = " ms" if target.what in MEASURES and target.what.startswith(("p", "m")) else ""
+    if target.bound == "at most" and target.value == 0:
+        return f"no {MEASURES.get(target.what, target.what)}"
+    name = MEASURES.get(target.what, target.what)
+    return f"{name} {target.bound} {number(target.value)}{unit}"

@@ -1,0 +1,271 @@
+"""What a run leaves behind: the shape of the JSON files under ``bench/results``.
+
+Times are in seconds, latencies in milliseconds, sizes in bytes, CPU in seconds of one core,
+unless a name says otherwise. Histograms are HdrHistogram's own encoding (base64, compressed, V2)
+of latencies in microseconds: any HdrHistogram library reads and adds them.
+"""
+
+from pathlib import Path
+from statistics import median
+from typing import Literal
+
+import msgspec
+
+from microblog.errors import StackError
+
+FORMAT = 2
+PERCENTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99_9": 99.9}
+
+Role = Literal["subject", "peer", "floor"]
+Better = Literal["higher", "lower"]
+
+
+class Latency(msgspec.Struct, kw_only=True):
+    """Percentiles of one histogram, in milliseconds; all 0 where nothing was answered."""
+
+    p50: float = 0.0
+    p90: float = 0.0
+    p95: float = 0.0
+    p99: float = 0.0
+    p99_9: float = 0.0
+    max: float = 0.0
+    mean: float = 0.0
+
+
+class Operation(msgspec.Struct, kw_only=True):
+    """One kind of call within a mix. ``count`` are answers that were right in kind (2xx)."""
+
+    count: int
+    errors: dict[str, int] = {}
+    latency: Latency = msgspec.field(default_factory=Latency)
+    histogram: str = ""
+
+
+class Statement(msgspec.Struct, kw_only=True):
+    """What pg_stat_statements says of one statement during a round."""
+
+    query: str
+    calls: int
+    milliseconds: float
+    rows: int
+    buffers_hit: int
+    buffers_read: int
+    wal_bytes: int
+
+
+class Cost(msgspec.Struct, kw_only=True):
+    """What a round took from the machine, beside time.
+
+    ``cpu`` is by process (postgres, postgrest, haproxy, pgbouncer, worker, redis, generator), with
+    ``harness``: what starting the generator and adding up took, and ``others``: what everybody else
+    on the machine used meanwhile, which tells how quiet it was.
+    ``cpu_idle`` is what nobody used. ``memory`` is the proportional set size after the round.
+    Buffers are of 8 kB; WAL is that of the whole cluster.
+    """
+
+    cpu: dict[str, float] = {}
+    cpu_idle: float = 0.0
+    memory: dict[str, int] = {}
+    wal_bytes: int = 0
+    buffers_hit: int = 0
+    buffers_read: int = 0
+    statements: list[Statement] = []
+
+
+class Round(msgspec.Struct, kw_only=True):
+    """One turn of one side.
+
+    ``value`` is the scenario's measure of this round. ``offered`` is the rate asked for in the open
+    model, None in the closed one; ``dropped`` counts what was due and never sent.
+    ``lateness`` is how late the generator itself sent what a connection was free for, as the 99th
+    percentile in ms; latencies contain it. ``over_time`` are answers of each whole second.
+    ``settle`` is how long after the load's end the jobs it had queued took, in seconds.
+    ``checked`` answers were compared with the definition; ``wrong`` says which were not as it says.
+    """
+
+    at: str
+    seconds: float
+    value: float
+    count: int
+    rate: float
+    offered: float | None = None
+    dropped: int = 0
+    errors: dict[str, int] = {}
+    latency: Latency = msgspec.field(default_factory=Latency)
+    histogram: str = ""
+    operations: dict[str, Operation] = {}
+    lateness: float = 0.0
+    over_time: list[int] = []
+    settle: float = 0.0
+    checked: int = 0
+    wrong: list[str] = []
+    cost: Cost = msgspec.field(default_factory=Cost)
+
+
+class Side(msgspec.Struct, kw_only=True):
+    """One of the loads that take turns in a scenario.
+
+    ``model`` is open (``rate`` per second) or closed (``clients``). ``absent`` says why a side was
+    not measured (Redis is not installed); it has no rounds then.
+    """
+
+    name: str
+    role: Role
+    model: Literal["open", "closed"]
+    generator: str
+    stack: str = "direct"
+    clients: int = 0
+    rate: float | None = None
+    absent: str = ""
+    rounds: list[Round] = []
+
+    @property
+    def value(self) -> float:
+        """The median of the rounds' values; 0 without rounds."""
+        return median([one.value for one in self.rounds]) if self.rounds else 0.0
+
+
+class Ratio(msgspec.Struct, kw_only=True):
+    """The subject's value over another side's, round by round.
+
+    ``target`` is what the ratio should reach (or stay under, where lower is better), None where the
+    side is there to be seen only.
+    """
+
+    to: str
+    values: list[float]
+    median: float
+    low: float
+    high: float
+    target: float | None = None
+
+
+class Target(msgspec.Struct, kw_only=True):
+    """A bound for the subject: ``what`` is rate, errors, dropped, or a percentile (p95, …)."""
+
+    what: str
+    value: float
+    bound: Literal["at least", "at most"]
+    source: str = ""
+
+
+class Published(msgspec.Struct, kw_only=True):
+    """Figures of somebody else, shown beside ours: their name, and what they said."""
+
+    name: str
+    figures: dict[str, float | str]
+
+
+class ScenarioResult(msgspec.Struct, kw_only=True):
+    """A scenario as it was run. The first side is the subject.
+
+    ``measure`` is rate, or a percentile with ``of`` as the operation (empty: all of the mix).
+    """
+
+    name: str
+    title: str
+    about: str
+    unit: str
+    measure: str
+    of: str
+    better: Better
+    sides: list[Side]
+    ratios: list[Ratio] = []
+    targets: list[Target] = []
+    published: list[Published] = []
+    limitations: list[str] = []
+
+    @property
+    def subject(self) -> Side:
+        """The side that the scenario is about."""
+        return self.sides[0]
+
+
+class Machine(msgspec.Struct, kw_only=True):
+    """What the run ran on; memory in MiB. ``load`` is the load average of a minute before it."""
+
+    cpu: str
+    cores: int
+    memory_mib: int
+    system: str
+    load: float = 0.0
+
+
+class Data(msgspec.Struct, kw_only=True):
+    """What was in the database when the run began.
+
+    ``tables``: bytes of each table of app with its indexes, partitions under their parent.
+    """
+
+    preset: str
+    seed: int
+    users: int
+    follows: int
+    posts: int
+    feed_entries: int
+    bytes: int
+    tables: dict[str, int] = {}
+
+
+class Run(msgspec.Struct, kw_only=True):
+    """One run: everything that somebody needs to repeat it, and what came out.
+
+    ``failures`` are scenarios that could not be run to their end, with the reason.
+    """
+
+    format: int = FORMAT
+    at: str
+    commit: str
+    uncommitted_changes: bool
+    versions: dict[str, str]
+    machine: Machine
+    settings: dict[str, str]
+    data: Data
+    seed: int
+    rounds: int
+    seconds: float
+    quick: bool
+    scenarios: list[ScenarioResult] = []
+    failures: dict[str, str] = {}
+
+    def scenario(self, name: str) -> ScenarioResult | None:
+        """Return the scenario of that name, None where it was not part of the run."""
+        return next((one for one in self.scenarios if one.name == name), None)
+
+
+def ratio(to: str, subject: list[float], other: list[float], target: float | None = None) -> Ratio:
+    """Compare two sides by their neighbouring rounds; of equal length, nothing is compared with 0.
+
+    A pair whose other side is 0 is left out: there is nothing to be a multiple of.
+    """
+    values = [s / o for s, o in zip(subject, other, strict=True) if o]
+    if not values:
+        return Ratio(to=to, values=[], median=0.0, low=0.0, high=0.0, target=target)
+    return Ratio(
+        to=to,
+        values=values,
+        median=median(values),
+        low=min(values),
+        high=max(values),
+        target=target,
+    )
+
+
+def read(file: Path) -> Run:
+    """Read a run; raise StackError where the file is none, or of another format."""
+    try:
+        run = msgspec.json.decode(file.read_bytes(), type=Run)
+    except OSError as error:
+        raise StackError(f"{file} cannot be read: {error.strerror}") from error
+    except msgspec.DecodeError as error:  # also what is valid JSON, but no run
+        raise StackError(f"{file} is no result of this version: {error}") from error
+    if run.format != FORMAT:
+        raise StackError(f"{file} is of format {run.format}; this version reads {FORMAT}")
+    return run
+
+
+def write(run: Run, file: Path) -> None:
+    """Write a run to a new file; raise FileExistsError rather than overwrite one."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("xb") as out:
+        out.write(msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")

@@ -1,0 +1,65 @@
+"""``microblog bench run``."""
+
+import os
+
+import click
+
+from microblog.bench import record
+from microblog.bench.report.terminal import show
+from microblog.bench.run import problems, run_scenarios
+from microblog.bench.scenario import read_all
+from microblog.commands.common import console, say
+from microblog.errors import StackError
+from microblog.seed import PRESETS
+from microblog.settings import Settings
+
+QUICK_SECONDS = 2.0
+
+
+@click.command()
+@click.argument("scenarios", nargs=-1)
+@click.option("--stack", metavar="NAME", help="Which stack to load. Default: bench-<preset>.")
+@click.option(
+    "--preset", type=click.Choice(list(PRESETS)), default="small", help="Data. Default: small."
+)
+@click.option("--rounds", type=click.IntRange(1, 100), default=3, help="Turns of each side.")
+@click.option(
+    "--seconds", type=click.FloatRange(1, 3600), help="Length of a turn. Default: 10; quick: 2."
+)
+@click.option("--quick", is_flag=True, help="Only the scenarios of the quick pass, short turns.")
+@click.option("--seed", type=int, default=1, help="The same number draws the same load.")
+@click.option("--fresh", is_flag=True, help="Empty the stack and seed it anew first.")
+def command(
+    scenarios: tuple[str, ...],
+    stack: str | None,
+    preset: str,
+    rounds: int,
+    seconds: float | None,
+    quick: bool,
+    seed: int,
+    fresh: bool,
+) -> None:
+    """Measure SCENARIOS (default: all), each beside its floors and rivals.
+
+    Starts a stack of its own and stops it afterwards; its data stays for the next run. The result
+    is a new file under bench/results. Exit code 1 where an answer was wrong or a scenario failed.
+    """
+    chosen = read_all(scenarios, quick)
+    run = run_scenarios(
+        Settings.load(stack or f"bench-{preset}"),
+        chosen,
+        rounds=rounds,
+        seconds=seconds or (QUICK_SECONDS if quick else 10.0),
+        quick=quick,
+        preset=preset,
+        seed=seed,
+        fresh=fresh,
+        say=say,
+    )
+    file = record.save(run, record.RESULTS)
+    show(run, console)
+    say(f"bench: written to {os.path.relpath(file)}")
+    wrong = problems(run)
+    if wrong:
+        shown = "\n".join(wrong[:10])
+        raise StackError(f"{len(wrong)} answers or scenarios went wrong:\n{shown}")

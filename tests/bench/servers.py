@@ -1,0 +1,112 @@
+"""An HTTP server whose behaviour under load is known: what generators are tried on."""
+
+import socketserver
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+from msgspec.structs import replace
+
+from microblog.bench.generators import Job
+from microblog.bench.scenario import Call, Load, Users
+
+
+@dataclass
+class Known:
+    """What the server does: answers at once, but for a stall of all requests at one moment.
+
+    ``stall`` is how long it lasts and ``stall_after`` when it begins, in seconds from the first
+    request. ``delay`` holds every request for so long. ``seen`` are the request lines.
+    """
+
+    stall: float = 0.0
+    stall_after: float = 0.0
+    delay: float = 0.0
+    port: int = 0
+    seen: list[str] = field(default_factory=list)
+    first: float | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def hold(self) -> None:
+        """Keep a request that comes within the stall until its end."""
+        with self.lock:
+            if self.first is None:
+                self.first = time.monotonic()
+        end = self.first + self.stall_after + self.stall
+        now = time.monotonic()
+        wait = end - now if self.first + self.stall_after <= now < end else 0.0
+        if wait + self.delay:
+            threading.Event().wait(wait + self.delay)
+
+
+def _handler(known: Known) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            known.hold()
+            with known.lock:
+                known.seen.append(self.requestline)
+            if self.path == "/close":
+                self.close_connection = True
+                return
+            status = int(self.path.removeprefix("/status/")) if "/status/" in self.path else 200
+            body = b'[{"id": 3}]'
+            # One write: a second small one would wait for the client's delayed acknowledgement.
+            head = f"HTTP/1.1 {status} X\r\nX-Next-Cursor: 7\r\nContent-Length: {len(body)}\r\n\r\n"
+            self.wfile.write(head.encode() + body)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
+
+        def log_message(self, *_: Any) -> None:
+            return
+
+    return Handler
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+    request_queue_size = 128
+
+    def handle_error(self, *_: Any) -> None:
+        return  # a generator that ends closes connections in the middle of an answer
+
+
+@contextmanager
+def serving(**behaviour: float) -> Iterator[Known]:
+    """Run the server on a free port."""
+    known = Known(**behaviour)  # type: ignore[arg-type]
+    with _Server(("127.0.0.1", 0), _handler(known)) as server:
+        known.port = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield known
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def job(known: Known, people: str, *calls: Call, **changes: Any) -> Job:
+    """Return a short job for the server; ``changes`` are of the load, or of the job."""
+    load = Load(name="load", calls=list(calls) or [Call(name="get", path="/")], clients=4)
+    made = Job(
+        load=load,
+        users=Users(),
+        host="127.0.0.1",
+        port=known.port,
+        dsn="",
+        actors=people,
+        user_count=10,
+        seconds=changes.pop("seconds", 1.0),
+        seed=1,
+        samples=changes.pop("samples", 0),
+    )
+    return replace(made, load=replace(load, **changes))

@@ -1,0 +1,232 @@
+"""The report: nothing of the run is lost, nothing is loaded from elsewhere."""
+
+import random
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from microblog.bench import histogram
+from microblog.bench.report import figures, terminal
+from microblog.bench.report.facts import warnings
+from microblog.bench.report.page import page
+from microblog.bench.result import Cost, Round, Run, Side, Target, ratio
+from microblog.bench.scale_result import Curve, Point
+from microblog.bench.scenario import BENCH
+from tests.bench.made_up import latencies, one_round, run
+
+
+class Elements(HTMLParser):
+    """All elements of a page with their attributes, and all of its text."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def values(self, *names: str) -> list[str]:
+        return [
+            value
+            for _, attributes in self.elements
+            for name in names
+            if (value := attributes.get(name)) is not None
+        ]
+
+
+CURVES = [
+    Curve(
+        name="follows",
+        title="Pages by follows",
+        about="Flat.",
+        axis="follows",
+        unit="CPU ms",
+        points=[Point(x=x, values=[1.0, 1.1, 0.9], note="p99 3 ms") for x in (10, 100, 1000)],
+        at_most=0.1,
+    ),
+    Curve(
+        name="connections",
+        title="Pages by connections",
+        about="A rise.",
+        axis="connections",
+        unit="per second",
+        points=[Point(x=x, values=[100.0 * x, 101.0 * x]) for x in (1, 2, 4)],
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def made() -> Run:
+    return run()
+
+
+@pytest.fixture(scope="module")
+def source(made: Run) -> str:
+    return page(made, "Figures: nowhere.", CURVES)
+
+
+@pytest.fixture(scope="module")
+def shown(source: str) -> Elements:
+    return Elements(source)
+
+
+def test_the_page_loads_nothing_and_runs_nothing(source: str, shown: Elements) -> None:
+    tags = {tag for tag, _ in shown.elements}
+    assert not tags & {"script", "iframe", "object", "embed", "img", "image", "base", "form"}
+    addresses = shown.values("src", "href", "xlink:href", "srcset", "action", "data")
+    assert addresses
+    assert all(one.startswith("#") or one == "data:," for one in addresses)
+    assert set(re.findall(r"url\((.)", source)) <= {"#"}
+    assert "@import" not in source
+    assert not re.search(r"https?://", source)
+
+
+def test_whatever_is_pointed_to_is_there_once(source: str, shown: Elements) -> None:
+    ids = shown.values("id")
+    assert len(ids) == len(set(ids)) > 10
+    wanted = re.findall(r"url\(#([^)]+)\)", source)
+    wanted += [one[1:] for one in shown.values("href") if one.startswith("#")]
+    assert len(wanted) > 20
+    assert set(wanted) <= set(ids)
+
+
+def test_light_and_dark_both_have_every_colour_that_is_used(source: str) -> None:
+    light, dark = re.findall(r":root \{(.*?)\}", (BENCH / "page/page.css").read_text(), re.DOTALL)
+    names = [set(re.findall(r"--([a-z0-9-]+):", part)) for part in (light, dark)]
+    used = set(re.findall(r"var\(--([a-z0-9-]+)\)", source))
+    assert names[0] == names[1] >= used
+    assert not re.search(r"#0[123]00[0-9a-f]{2}\b", source)
+
+
+def test_every_scenario_side_call_and_limitation_is_on_the_page(made: Run, shown: Elements) -> None:
+    for scenario in made.scenarios:
+        assert scenario.name in shown.values("id")
+        for words in (scenario.title, *scenario.limitations):
+            assert words in shown.text
+        for side in scenario.sides:
+            assert side.name in shown.text
+            for operation in figures.operations(side):
+                assert operation in shown.text
+    assert "redis-server is not installed" in shown.text
+    for published in made.scenarios[0].published:
+        assert published.name in shown.text
+    for curve in CURVES:
+        assert curve.title in shown.text
+        assert f"scale-of-{curve.name}" in shown.values("id")
+
+
+def test_each_scenario_has_its_plots_and_they_are_described(made: Run, shown: Elements) -> None:
+    plots = [attributes for tag, attributes in shown.elements if tag == "svg"]
+    assert len(plots) == 1 + 1 + 4 * len(made.scenarios) + len(CURVES)
+    assert all(one.get("aria-label") and one.get("viewbox") for one in plots)
+
+
+def test_what_a_scenario_calls_itself_is_text_and_nothing_else() -> None:
+    made = run(rounds=1)
+    scenario = made.scenarios[1]
+    scenario.title = "<script>alert(1)</script> & more"
+    scenario.sides[0].name = "<b>x</b>"
+    scenario.sides[0].rounds[0].wrong = ["<i>1</i>"]
+    made.scenarios = [scenario]
+    shown = Elements(page(made, "<u>here</u>"))
+    assert not {tag for tag, _ in shown.elements} & {"script", "u"}
+    assert "<script>alert(1)</script> & more" in shown.text
+    assert "<b>x</b>: <i>1</i>" in shown.text
+
+
+def test_percentiles_of_several_rounds_are_of_all_answers_not_means_of_percentiles() -> None:
+    rng = random.Random(7)
+    parts = [latencies(rng, 5000, 2, 0.3), latencies(rng, 500, 50, 0.3)]
+    side = Side(name="x", role="subject", model="closed", generator="wrk")
+    side.rounds = [
+        Round(at="", seconds=1, value=1, count=len(some), rate=1,
+              histogram=histogram.encode(histogram.of(some)))
+        for some in parts
+    ]  # fmt: skip
+    found = figures.latency(side)
+    everything = np.concatenate(parts) * 1000
+    assert found.p50 == pytest.approx(np.percentile(everything, 50), rel=0.01)
+    assert found.p99 == pytest.approx(np.percentile(everything, 99), rel=0.02)
+
+
+def test_the_cost_of_a_request_is_without_strangers_and_the_harness() -> None:
+    one = one_round(random.Random(1), 100, 1, noise=0)
+    one.count = 200
+    one.cost = Cost(
+        cpu={"postgres": 0.4, "haproxy": 0.2, "generator": 1.0, "harness": 3.0, "others": 2.0},
+        cpu_idle=1.4,
+        wal_bytes=2000,
+    )
+    side = Side(name="x", role="subject", model="closed", generator="wrk", rounds=[one])
+    found = figures.spent(side)
+    assert found.cpu == {"postgres": 2.0, "haproxy": 1.0, "generator": 5.0}
+    assert found.stack_cpu == pytest.approx(3.0)
+    assert found.wal_bytes == 10
+    assert found.generator_share == pytest.approx(1 / 8)
+    assert found.others == pytest.approx(2 / 8)
+
+
+def test_targets_are_judged_by_what_was_found(made: Run) -> None:
+    scenario = made.scenarios[0]
+    judged = {one.asked: one.met for one in figures.verdicts(scenario)}
+    assert judged["rate at least 1,000"]
+    assert judged["no errors"]
+    rate = scenario.subject.rounds[0].rate
+    for value, bound, met in ((2 * rate, "at least", False), (2 * rate, "at most", True)):
+        target = Target(what="rate", value=value, bound=bound)  # type: ignore[arg-type]
+        assert figures.verdict(scenario.subject, target).met is met
+
+
+def test_a_ratio_of_latencies_must_stay_below_its_target(made: Run) -> None:
+    flood = made.scenario("login-flood")
+    assert flood is not None
+    assert figures.reached(ratio("quiet", [4.0], [2.0], 3.0), flood) is True
+    assert figures.reached(ratio("quiet", [8.0], [2.0], 3.0), flood) is False
+    assert figures.reached(ratio("quiet", [8.0], [2.0]), flood) is None
+    assert figures.reached(ratio("quiet", [4.0], [2.0], 3.0), made.scenarios[0]) is False
+
+
+def test_what_lessens_a_runs_worth_is_said_first() -> None:
+    made = run(rounds=1)
+    made.quick = False
+    assert warnings(made) == []
+    made.quick = made.uncommitted_changes = True
+    made.scenarios[0].subject.generator = "own"
+    one = made.scenarios[0].subject.rounds[0]
+    one.cost.cpu |= {"others": 2.0, "generator": 9.0}
+    one.lateness = 20.0
+    one.latency.mean = 1000 * 1.2 * 250 / one.rate
+    told = " ".join(warnings(made))
+    for words in (
+        "not in commit",
+        "quick pass",
+        "not quiet",
+        "generator used",
+        "20 ms late",
+        "says 300 at once",
+    ):
+        assert words in told
+
+
+def test_the_terminal_shows_each_side_and_what_missed_its_target(made: Run) -> None:
+    console = Console(width=160, record=True, file=None, quiet=False)
+    with console.capture() as captured:
+        terminal.show(made, console)
+    told = captured.get()
+    for scenario in made.scenarios:
+        assert scenario.title in told
+        for side in scenario.sides:
+            assert side.name in told
+    assert "missed  login-flood: at most 3.00× quiet" in told
+    with console.capture() as captured:
+        scaling = type("Some", (), {"curves": CURVES})()
+        terminal.show_curves(scaling, console)
+    assert "reached exponent at most 0.1" in captured.get()

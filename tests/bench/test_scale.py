@@ -1,0 +1,132 @@
+"""Curves: files that say what is varied, and the readers and authors they are measured with."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from microblog.bench import scale
+from microblog.bench.result import Side
+from microblog.bench.scenario import BENCH
+from microblog.errors import StackError
+from microblog.seed.shape import Shape
+from tests.bench import made_up
+from tests.support.database import Database
+
+GOOD = """
+title = "Pages by follows"
+vary = "follows"
+axis = "follows"
+measure = "cpu"
+sizes = [10, 1000]
+[load]
+clients = 2
+scripts = [{ name = "page", file = "sql/timeline_by_follows.sql" }]
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "some.toml"
+    file.write_text(text)
+    return file
+
+
+def test_every_curve_of_the_project_can_be_read() -> None:
+    found = {one.name: one for one in scale.read_all()}
+    assert {"users", "follows", "followers", "connections"} <= set(found)
+    assert found["users"].at_most == found["follows"].at_most == 0.1
+
+
+def test_a_curve_that_is_not_there_is_named_with_those_that_are() -> None:
+    with pytest.raises(StackError, match="no curve nosuch") as refused:
+        scale.read_all(["nosuch"])
+    assert "followers" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (('measure = "cpu"', 'measure = "luck"'), "luck"),
+        (("sizes = [10, 1000]", "sizes = [10, 10]"), "two or more different"),
+        (("sizes = [10, 1000]", "sizes = [0, 10]"), "each 1 or more"),
+        (("timeline_by_follows", "nosuch"), "does not exist"),
+        (('axis = "follows"', 'axes = "follows"'), "axes|axis"),
+        (("[load]", "load = ["), "cannot be read"),
+    ],
+)
+def test_a_curve_that_makes_no_sense_is_refused(
+    change: tuple[str, str], message: str, tmp_path: Path
+) -> None:
+    assert change[0] in GOOD
+    with pytest.raises(StackError, match=message):
+        scale.read(written(tmp_path, GOOD.replace(*change)))
+
+
+def test_each_size_is_a_side_that_differs_in_one_thing(tmp_path: Path) -> None:
+    small, large = scale.read(written(tmp_path, GOOD)).sides()
+    assert (small.name, large.name) == ("10", "1000")
+    assert (small.variables, large.variables) == ({"follows": 10}, {"follows": 1000})
+    assert (small.role, large.role) == ("subject", "peer")
+    text = GOOD.replace('vary = "follows"', 'vary = "clients"')
+    small, large = scale.read(written(tmp_path, text)).sides()
+    assert (small.clients, large.clients) == (10, 1000)
+    assert small.variables == large.variables == {}
+
+
+def test_networks_of_any_size_have_a_shape_that_can_be_made() -> None:
+    assert scale.shape(20_000) == "small"
+    assert scale.shape(1_091_000) == "full"
+    for users in (10_000, 100_000):
+        shape = scale.shape(users)
+        assert isinstance(shape, Shape)
+        shape.check()
+        assert shape.users == users
+
+
+def test_a_curve_is_what_its_rounds_cost(tmp_path: Path) -> None:
+    sizes = scale.read(written(tmp_path, GOOD))
+    sides = []
+    for milliseconds in (2.0, 4.0):
+        rounds = [made_up.one_round(random.Random(1), 100, 5, samples=0) for _ in range(2)]
+        for one in rounds:
+            one.count = 1000
+            one.cost.cpu = {"postgres": milliseconds, "generator": 50.0, "others": 9.0}
+        sides.append(
+            Side(name="", role="subject", model="closed", generator="pgbench", rounds=rounds)
+        )
+    curve = scale.curve(sizes, sides)
+    assert [(point.x, point.values) for point in curve.points] == [
+        (10, [2.0, 2.0]),
+        (1000, [4.0, 4.0]),
+    ]
+    assert curve.unit == "CPU ms"
+    fit = curve.fit()
+    assert fit is not None
+    assert fit.exponent == pytest.approx(0.1505, abs=1e-3)  # log 2 / log 100
+
+
+def test_a_delivery_to_a_hundred_followers_reaches_each_and_is_rolled_back(
+    database: Database,
+) -> None:
+    with database.superuser() as connection:
+        connection.execute(
+            "insert into app.users (username) select 'user_' || n from generate_series(1, 99) n"
+        )
+        author = database.value("select min(id) from app.users")
+        connection.execute(
+            "insert into app.follows (follower_id, followed_id)"
+            " select u.id, %s from app.users u where u.id <> %s",
+            [author, author],
+        )
+        connection.execute("create schema bench")
+        connection.execute((BENCH / "sql/readers.sql").read_text())
+        authors = connection.execute("select followers, user_id from bench.authors").fetchall()
+        assert authors == [(100, author)]
+        with connection.transaction(force_rollback=True):
+            connection.execute("call bench.fan_out(100, 3)")
+            reached = connection.execute("select count(*) from app.feed_entries").fetchone()
+        assert reached == (98,)
+        left = connection.execute(
+            "select (select count(*) from app.feed_entries) + (select count(*) from app.posts)"
+        ).fetchone()
+        assert left == (0,)
