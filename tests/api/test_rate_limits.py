@@ -258,7 +258,7 @@ def test_a_dry_run_counts_and_refuses_nothing(here: Place, member: Member) -> No
 
 def test_a_changed_rule_holds_within_a_second(here: Place, member: Member) -> None:
     """Asked again and again by one client, whose connection has seen the rule as it was."""
-    rule = add_rule(here.api, "/users", 280)
+    rule = add_rule(here.api, "/users", 280, scope="address")
 
     def quota() -> int:
         anywhere = Place(here.api)

@@ -373,7 +373,7 @@ def test_the_recurring_jobs_of_the_house_all_run(database: Database) -> None:
     kinds = database.values("select kind from app.job_schedules order by kind")
     assert {"counters_fold", "prune", "feed_partitions"} <= set(kinds)
     database.run("update app.job_schedules set next_run_at = now()")
-    assert sorted(database.drain(fold=False)) == kinds
+    assert sorted(set(database.drain(fold=False))) == kinds
     assert database.value("select min(next_run_at) > now() from app.job_schedules")
 
 

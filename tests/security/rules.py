@@ -60,6 +60,8 @@ RULES: dict[str, dict[str, Rule]] = {
     "/rpc/feed_following": {"GET": OWN_READ, "POST": OWN_READ},
     "/rpc/feed_mine": {"GET": OWN_READ, "POST": OWN_READ},
     "/rpc/feed_public": {"GET": READ, "POST": READ},
+    "/rpc/feed_public_cached": {"GET": READ, "POST": READ},
+    "/rpc/users_popular": {"GET": READ, "POST": READ},
     "/rpc/replies": {"GET": READ, "POST": READ},
     "/rpc/thread": {"GET": READ, "POST": READ},
     "/rpc/followers": {"GET": READ, "POST": READ},

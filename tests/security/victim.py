@@ -84,6 +84,7 @@ OWNER: dict[str, str | None] = {
     "idempotency_keys": "user_id",
     "pull_ranges": "author_id",
     "feed_horizon": None,
+    "view_refreshes": None,
     "settings": None,
     "secrets": None,
     "job_schedules": None,
