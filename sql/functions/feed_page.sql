@@ -13,8 +13,8 @@ set local role microblog_owner;
 -- that PostgREST prepares once per connection.
 --
 -- It is written for few plan nodes, because starting and ending them costs more than the rows of a
--- page (docs/decisions/0012): the sources carry a post as stored, what makes a card of it comes
--- once, at the end; and what must be procedural but is not needed on most pages is a function.
+-- page (docs/decisions/0016): the sources carry a post as stored, what makes a card of it comes
+-- once, at the end, in the words of app.post_cards; and what must be procedural but is not needed on most pages is a function.
 --
 -- From the top: what was pushed, what large authors and oneself posted; each an index scan in the
 -- page's own order. Posts are joined inside each source: an entry whose post is gone, and a post

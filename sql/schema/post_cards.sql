@@ -5,8 +5,9 @@
 begin;
 set local role microblog_owner;
 
--- The one place that says how a post looks on a page. A view over invoker rights, so that the
--- planner looks through it and row security hides deleted accounts.
+-- How a post looks on a page. A view over invoker rights, so that the planner looks through it and
+-- row security hides deleted accounts. app.feed_page, which has its posts already, repeats the two
+-- expressions (a function with sub-selects would not be inlined): they change together.
 create view app.post_cards with (security_invoker = true) as
 select
   p.id,

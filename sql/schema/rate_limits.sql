@@ -35,7 +35,7 @@ create table app.rate_limits (
 );
 
 comment on table app.rate_limits is
-  'Rate limits, one a row: at most quota calls of a key in any window_seconds. A change holds from the next request on';
+  'Rate limits, one a row: at most quota calls of a key in any window_seconds. A change holds within a second';
 comment on column app.rate_limits.name is 'What headers and errors call it';
 comment on column app.rate_limits.methods is 'HTTP methods it counts';
 comment on column app.rate_limits.path_pattern is

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from psycopg import errors, sql
 
-from tests.security.victim import OWNER, Victim, past_the_proxy
+from tests.security.victim import OWNER, Victim
 from tests.support.client import expect
 from tests.support.database import Database
 from tests.support.servers import Served, serve_rest
@@ -33,7 +33,6 @@ BOUNDS = {
 @pytest.fixture(scope="module")
 def peopled(module_rest: Served) -> Iterator[tuple[Database, list[Victim]]]:
     """Two members with rows in every table."""
-    past_the_proxy(module_rest)
     yield module_rest.database, [Victim(module_rest), Victim(module_rest)]
 
 
@@ -188,7 +187,7 @@ def test_few_functions_of_a_request_have_the_owner_s_rights(module_database: Dat
 def test_reading_a_login_tells_nothing_about_a_password_past_the_proxy_either(
     module_rest: Served, method: str
 ) -> None:
-    member = past_the_proxy(module_rest).signup()
+    member = module_rest.signup()
     answers = [
         module_rest.request(method, "/rpc/login", params={"username": name, "password": password})
         for name, password in (
@@ -216,7 +215,7 @@ def telling(database: Database) -> Iterator[Served]:
         )
         connection.execute("grant execute on function api.bounds(), api.who() to anon, member")
     with serve_rest(database) as served:
-        yield past_the_proxy(served)
+        yield served
 
 
 def test_every_request_is_bounded_in_time_whoever_sends_it(telling: Served) -> None:

@@ -9,13 +9,6 @@ from tests.support.servers import Served
 _numbers = count(1)
 
 
-def past_the_proxy(served: Served) -> Served:
-    """Say where requests come from, as the proxy would; that address is free of limits in tests."""
-    assert not served.proxied
-    served.http.headers["X-Forwarded-For"] = "127.0.0.1"
-    return served
-
-
 class Victim:
     """Has posts, a reply, a follow, sessions and an Idempotency-Key.
 
