@@ -204,9 +204,147 @@ def test_rows_of_one_request_count_each(here: Place, member: Member) -> None:
     four = [{"content": f"post {n}"} for n in range(4)]
     answer = expect(201, here("POST", "/posts", member, json=four))
     assert told(answer)[:3] == ("posts", 10, 6)
-    eleven = [{"content": f"post {n}"} for n in range(11)]
-    refused(429, "rate_limited", here("POST", "/posts", member, json=eleven))
+    refused(429, "rate_limited", here("POST", "/posts", member, json=four + four[:3]))
     assert len(expect(200, here("GET", "/rpc/feed_mine", member)).json()) == 4
+    answer = expect(201, here("POST", "/posts", member, json=four + four[:2]))
+    assert told(answer)[:3] == ("posts", 10, 0)
+
+
+def test_more_rows_than_the_quota_never_get_through(here: Place, member: Member) -> None:
+    """No wait would help, so none is told; and what did not get through did not count."""
+    rows = [{"content": f"post {n}"} for n in range(11)]
+    answer = here("POST", "/posts", member, json=rows)
+    assert "at most 10 in one request" in refused(400, "rows_too_many", answer)["hint"]
+    assert "Retry-After" not in answer.headers
+    assert told(expect(201, here("POST", "/posts", member, json=rows[:10])))[2] == 0
+    others = [here.api.database.user() for _ in range(51)]
+    here.api.database.follow(member.id, others)
+    everybody = {"followed_id": f"in.({','.join(map(str, others))})"}
+    answer = here("DELETE", "/follows", member, params=everybody)
+    assert "at most 50 in one request" in refused(400, "rows_too_many", answer)["hint"]
+    assert expect(200, here("GET", "/rpc/me", member)).json()["following_count"] == 51
+
+
+class Bucket:
+    """What one rule has counted of one member, with a clock that the test sets.
+
+    Time passes by making all counted calls older, for PostgREST counts by the server's clock.
+    """
+
+    def __init__(self, api: Served, rule: str, key: str) -> None:
+        self.database = api.database
+        self.where = [rule, key]
+
+    def used(self) -> int:
+        """Calls in the window as of the last one."""
+        return self.database.value(
+            "select hits_in_window from dba.rate_limit_keys where rule = %s and key = %s",
+            self.where,
+        )
+
+    def fill(self, hits: int, window: int) -> None:
+        """Have so many calls counted in a slot that has just begun."""
+        self.database.run(
+            "insert into app.rate_limit_buckets as b"
+            " select l.id, l.window_seconds, %s,"
+            "   floor(date_part('epoch', clock_timestamp()) * 20 / l.window_seconds), l.quota, %s,"
+            "   %s || array_fill(0, '{20}'), %s from app.rate_limits l where l.name = %s"
+            " on conflict on constraint rate_limit_buckets_pkey do update"
+            " set slot = excluded.slot, total = excluded.total, hits = excluded.hits",
+            [self.where[1], hits, hits, hits, self.where[0]],
+        )
+        assert window == self.database.value(
+            "select window_seconds from app.rate_limits where name = %s", self.where[:1]
+        )
+
+    def opens_at(self, window: int) -> float:
+        """When everything counted has left the window, seconds since 1970."""
+        slot = self.database.value(
+            "select b.slot from app.rate_limit_buckets b join app.rate_limits l on l.id = b.rule_id"
+            " where l.name = %s and b.key = %s",
+            self.where,
+        )
+        return (slot + 21) * window / 20
+
+
+@pytest.mark.parametrize("left", [3, 0])
+def test_the_wait_of_a_refused_write_is_for_all_its_rows(
+    here: Place, member: Member, left: int
+) -> None:
+    """Five rows where fewer are left: nothing is taken, and the wait is for the five."""
+    posts = Bucket(here.api, "posts", f"user {member.id}")
+    five = [{"content": f"post {n}"} for n in range(5)]
+    posts.fill(10 - left, 60)
+    answer = here("POST", "/posts", member, json=five)
+    refused(429, "rate_limited", answer)
+    assert told(answer)[0] == "posts"
+    assert posts.used() == 10 - left
+    wait = int(answer.headers["Retry-After"])
+    assert wait == pytest.approx(posts.opens_at(60) - now(here.api), abs=6)
+    assert wait > 50
+    assert expect(200, here("GET", "/rpc/feed_mine", member)).json() == []
+    posts.fill(5, 60)
+    assert told(expect(201, here("POST", "/posts", member, json=five)))[:3] == ("posts", 10, 0)
+
+
+@pytest.mark.parametrize("left", [3, 0])
+def test_the_wait_of_a_refused_deletion_is_for_all_its_rows(
+    here: Place, member: Member, left: int
+) -> None:
+    follows = Bucket(here.api, "follows", f"user {member.id}")
+    others = [here.api.database.user() for _ in range(5)]
+    here.api.database.follow(member.id, others)
+    params = {"followed_id": f"in.({','.join(map(str, others))})"}
+    follows.fill(50 - left, 3600)
+    answer = here("DELETE", "/follows", member, params=params)
+    refused(429, "rate_limited", answer)
+    assert follows.used() == 50 - left
+    assert int(answer.headers["Retry-After"]) == pytest.approx(
+        follows.opens_at(3600) - now(here.api), abs=6
+    )
+    assert expect(200, here("GET", "/rpc/me", member)).json()["following_count"] == 5
+    follows.fill(45, 3600)
+    answer = expect(204, here("DELETE", "/follows", member, params=params))
+    assert told(answer)[:2] == ("follows", 50)
+    assert follows.used() == 50
+
+
+def test_the_wait_is_the_longest_of_all_rules(here: Place, member: Member) -> None:
+    """The rule that took the last place of its own is full when the one that refused is not."""
+    posts = Bucket(here.api, "posts", f"user {member.id}")
+    address = Bucket(here.api, "address", here.address)
+    posts.fill(10, 60)
+    address.fill(299, 300)
+    answer = here("POST", "/posts", member, json={"content": "x"})
+    refused(429, "rate_limited", answer)
+    assert told(answer)[0] == "address"
+    assert int(answer.headers["Retry-After"]) == pytest.approx(
+        address.opens_at(300) - now(here.api), abs=6
+    )
+    address.fill(200, 300)
+    login = Bucket(here.api, "login", f"name {member.username}")
+    passwords = Bucket(here.api, "passwords", here.address)
+    login.fill(10, 300)
+    passwords.fill(24, 300)
+    here.api.database.run(
+        "update app.rate_limit_buckets set slot = slot - 10 where key = %s", [login.where[1]]
+    )
+    body = {"username": member.username, "password": PASSWORD}
+    answer = here("POST", "/rpc/login", json=body)
+    refused(429, "rate_limited", answer)
+    assert told(answer)[0] == "passwords"
+
+
+def test_a_refused_write_of_a_wrong_kind_writes_nothing(here: Place, member: Member) -> None:
+    """The refusal that waits for the rows ends every statement, also one that meets none."""
+    Bucket(here.api, "posts", f"user {member.id}").fill(10, 60)
+    Bucket(here.api, "follows", f"user {member.id}").fill(50, 3600)
+    for body in ({"content": "x"}, [{"content": "x"}], {}, {"content": "x" * 201}):
+        refused(429, "rate_limited", here("POST", "/posts", member, json=body))
+    answer = here("DELETE", "/follows", member, params={"followed_id": "eq.1"})
+    refused(429, "rate_limited", answer)
+    answer = here("POST", "/follows", member, json={"followed_id": member.id})
+    refused(429, "rate_limited", answer)
 
 
 def test_unfollows_of_one_request_count_each(here: Place, member: Member) -> None:
@@ -220,6 +358,7 @@ def test_unfollows_of_one_request_count_each(here: Place, member: Member) -> Non
     assert expect(200, here("GET", "/rpc/me", member)).json()["following_count"] == 30
     some = {"followed_id": f"in.({','.join(map(str, others[:15]))})"}
     answer = expect(204, here("DELETE", "/follows", member, params=some))
+    assert Bucket(here.api, "follows", f"user {member.id}").used() == 45
     assert told(answer)[:2] == ("follows", 50)
 
 

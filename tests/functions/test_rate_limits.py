@@ -40,14 +40,24 @@ class Limiter:
 
     def refuse(self, at: float, rule: tuple[int, int, int, str], cost: int = 1) -> tuple[int, int]:
         """Record a refusal; answers (reset, retry after)."""
-        rule_id, window, quota, key = rule
-        row = self.connection.execute(
-            "select reset_at, retry_after from app.rate_limit_refuse("
-            "%s::smallint[], %s::integer[], %s::integer[], %s::text[], %s, %s)",
-            [[rule_id], [window], [quota], [key], cost, at],
-        ).fetchone()
-        assert row is not None
-        return row
+        (_, reset, retry_after) = self.refuse_all(at, (rule, cost, True))[0]
+        return reset, retry_after
+
+    def refuse_all(
+        self,
+        at: float,
+        *rules: tuple[tuple[int, int, int, str], int, bool],
+        counted: int = 0,
+        counted_since: float | None = None,
+    ) -> list[tuple[int, int, int]]:
+        """Refuse by some of several rules, each with its cost; answers (id, reset, retry after)."""
+        columns = zip(*[(*rule, cost, refuses) for rule, cost, refuses in rules], strict=True)
+        return self.connection.execute(
+            "select rule_id, reset_at, retry_after from app.rate_limit_refuse("
+            "%s::smallint[], %s::integer[], %s::integer[], %s::text[], %s::integer[],"
+            " %s::boolean[], %s, %s, %s)",
+            [*map(list, columns), counted, at if counted_since is None else counted_since, at],
+        ).fetchall()
 
 
 @pytest.fixture(scope="module")
@@ -220,15 +230,29 @@ def test_the_job_folds_refusals_and_removes_what_is_over(database: Database) -> 
         limiter.take(now, new)
         for rule in (old, new, new):
             limiter.refuse(now, rule)
-    before = database.run("select hits, refusals from dba.rate_limits where rule = 'address'")
-    database.run("update app.rate_limits set window_seconds = 60 where id = 1")
+        limiter.refuse(now, (1, 60, 1, "never allowed"))
     shown = "select rule, keys, hits, refusals, busiest_key from dba.rate_limits where hits > 0"
-    assert before == [(0, 0)]
-    assert database.run(shown) == [("address", 2, 2, 3, "new")]
+    assert database.run(shown) == [("address", 2, 2, 4, "new")], "in a window that was changed"
     database.value("select app.job_rate_limits('{}', null)")
-    assert database.run(shown) == [("address", 1, 2, 3, "new")]
+    assert database.run(shown) == [("address", 1, 2, 4, "new")]
     assert database.values("select key from app.rate_limit_buckets") == ["new"]
     assert database.value("select count(*) from app.rate_limit_refusals") == 0
     assert database.run("select key, hits, refusals from dba.rate_limit_keys") == [("new", 1, 2)]
     assert database.value("select dba.rate_limit_forget('new')") == 1
     assert database.values("select key from app.rate_limit_buckets") == []
+    assert database.run("select hits, refusals from dba.rate_limits where rule = 'address'") == [
+        (2, 4)
+    ]
+
+
+def test_the_job_takes_chunks_until_nothing_is_left(database: Database) -> None:
+    with database.superuser() as connection:
+        connection.execute(
+            "insert into app.rate_limit_refusals select 1, 300, n % 3"
+            " from generate_series(1, 12000) n"
+        )
+    chunks = [database.value("select app.job_rate_limits('{}', null)") for _ in range(3)]
+    assert chunks == [1, 1, None]
+    assert database.run("select refusals from dba.rate_limits where rule = 'address'") == [
+        (12000,)
+    ]
