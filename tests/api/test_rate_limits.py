@@ -1,10 +1,12 @@
 """Rate limits as a client meets them. Each test comes from addresses of its own."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from microblog.stack.process import wait_for
@@ -396,46 +398,96 @@ def test_a_dry_run_counts_and_refuses_nothing(here: Place, member: Member) -> No
 
 
 def test_a_changed_rule_holds_within_a_second(here: Place, member: Member) -> None:
-    """Asked again and again by one client, whose connection has seen the rule as it was."""
+    """By the server's clock: what begins a second after the commit obeys, on every connection.
+
+    Six clients ask until after the commit, so that each connection knows the rule as it was.
+    """
     rule = add_rule(here.api, "/users", 280, scope="address")
+    addresses = [next(_addresses) for _ in range(300)]
+    clients = 6
 
-    def quota() -> int:
-        anywhere = Place(here.api)
-        return told(expect(200, anywhere("GET", "/users", member, params={"limit": 1})))[1]
+    def quota(client: int, round_: int) -> tuple[str, int]:
+        anywhere = Place(here.api, addresses[(round_ * clients + client) % len(addresses)])
+        answer = anywhere("GET", "/users", member, params={"limit": 1})
+        return told(expect(200, answer))[:2]
 
-    assert quota() == 280
-    for new in (260, 270):
-        changed_at = here.api.database.value(
-            "update app.rate_limits set quota = %s where name = %s"
-            " returning date_part('epoch', clock_timestamp())",
-            [new, rule],
-        )
-        seen: list[int] = []
-        while not seen or seen[-1] != new:
-            seen.append(quota())
-            assert now(here.api) < changed_at + 10, "the change never took effect"
-    here.api.database.run("update app.rate_limits set is_enabled = false where name = %s", [rule])
-    wait_for(lambda: quota() == 300, 10, "the end of the rule")
+    with ThreadPoolExecutor(clients) as threads:
+
+        def ask(round_: int) -> set[tuple[str, int]]:
+            return set(threads.map(lambda client: quota(client, round_), range(clients)))
+
+        for round_, change in enumerate(("quota = 260", "quota = 270", "is_enabled = false")):
+            as_it_was = ask(4 * round_)
+            assert len(as_it_was) == 1
+            here.api.database.run(f"update app.rate_limits set {change} where name = %s", [rule])
+            committed_at = now(here.api)
+            ask(4 * round_ + 1)
+            wait_for(lambda at=committed_at: now(here.api) > at + 1, 30, "the second to pass")
+            for later in (2, 3):
+                expected = ("address", 300) if "false" in change else (rule, int(change[-3:]))
+                assert ask(4 * round_ + later) == {expected}
 
 
-@pytest.mark.parametrize("whom", ["user", "address", "network"])
-def test_the_exempt_are_not_counted(limited: Served, member: Member, whom: str) -> None:
-    place = Place(limited, f"198.51.100.{next(_names)}")
-    add_rule(limited, "/rpc/thread", 1)
-    columns = {
-        "user": ("user_id", member.id),
-        "address": ("address", place.address),
-        "network": ("address", "198.51.100.0/24"),
-    }
-    column, value = columns[whom]
-    limited.database.run(f"insert into app.rate_limit_exemptions ({column}) values (%s)", [value])
+@pytest.mark.parametrize(
+    ("address", "exempt", "neighbour"),
+    [
+        ("198.51.100.7", "198.51.100.7", "198.51.100.8"),
+        ("198.51.100.17", "198.51.100.16/28", "198.51.100.32"),
+        ("::ffff:198.51.100.50", "198.51.100.50", "::ffff:198.51.100.51"),
+        ("2001:db8:9::1", "2001:db8:9::1", "2001:db8:9::2"),
+        ("2001:db8:a::1", "2001:db8:a::1/128", "2001:db8:a::2"),
+        ("2001:db8:b::15", "2001:db8:b::10/124", "2001:db8:b::20"),
+        ("2001:db8:c:1::1", "2001:db8:c:1::/64", "2001:db8:c:2::1"),
+        ("2001:db8:d:1::1", "2001:db8:d::/48", "2001:db8:e:1::1"),
+        (None, None, None),
+    ],
+)
+def test_the_exempt_are_not_counted_and_their_neighbours_are(
+    limited: Served, member: Member, address: str | None, exempt: str | None, neighbour: str | None
+) -> None:
+    """By address, by network, and by user, wherever that one calls from."""
+    add_rule(limited, "/rpc/thread", 1, scope="address")
     post = limited.database.post(member.id)
+    other = Place(limited).signup()
+    limited.database.run(
+        "insert into app.rate_limit_exemptions (address, user_id) values (%s, %s)",
+        [exempt, None if exempt else member.id],
+    )
+    asked = {"params": {"post_id": post}}
     try:
+        wait_for(lambda: tells_nothing(limited, address, member, asked), 10, "the exemption")
         for _ in range(3):
-            answer = place("GET", "/rpc/thread", member, params={"post_id": post})
-            assert "RateLimit" not in expect(200, answer).headers
+            assert tells_nothing(limited, address, member, asked)
+        assert told(expect(200, Place(limited, neighbour)("GET", "/rpc/thread", other, **asked)))
     finally:
         limited.database.run("delete from app.rate_limit_exemptions")
+        limited.database.run("update app.rate_limits set is_enabled = false where name ~ '^rule_'")
+
+
+def tells_nothing(api: Served, address: str | None, member: Member, asked: dict) -> bool:
+    """Whether a request from an address, by default a new one, is not counted."""
+    answer = Place(api, address)("GET", "/rpc/thread", member, **asked)
+    return answer.status_code == 200 and "RateLimit" not in answer.headers
+
+
+def test_the_session_that_counts_may_die_between_the_count_and_the_refusal(
+    here: Place, member: Member
+) -> None:
+    """The bucket is held so that the refusal waits; its session is ended; another one tells."""
+    Bucket(here.api, "posts", f"user {member.id}").fill(10, 60)
+    database = here.api.database
+    # The refusal alone writes here.
+    with database.superuser() as holder, ThreadPoolExecutor(1) as thread:
+        with holder.transaction():
+            holder.execute("lock table app.rate_limit_refusals in share mode")
+            answer = thread.submit(here, "POST", "/posts", member, json={"content": "x"})
+            pid = database.wait_for(
+                "select pid from pg_stat_activity where usename = 'limiter'"
+                " and datname = current_database() and wait_event_type = 'Lock'"
+            )
+            assert database.value("select pg_terminate_backend(%s, 10000)", [pid])
+        refused(429, "rate_limited", answer.result(60))
+        assert int(answer.result().headers["Retry-After"]) > 50
 
 
 def test_the_session_that_counts_may_die(here: Place, member: Member) -> None:
@@ -492,6 +544,39 @@ def test_what_cannot_be_counted_is_refused_until_it_can(database: Database) -> N
         with serve_rest(database) as api:
             refused(503, "rate_limits_unavailable", api.get("/rpc/feed_public"))
             database.run("alter role limiter login")
-            expect(200, api.get("/rpc/feed_public"))
+            wait_for(
+                lambda: api.get("/rpc/feed_public").status_code == 200, 10, "requests to count"
+            )
+    finally:
+        database.run("alter role limiter login")
+
+
+def test_a_backend_that_cannot_connect_tries_once_a_second_and_says_why(
+    database: Database,
+) -> None:
+    """Every attempt may take as long as its timeout."""
+    log = database.settings.log_dir / "postgres.log"
+    said = "requests cannot be counted"
+    before = log.read_text().count(said)
+    database.run("alter role limiter nologin")
+    try:
+        with database.superuser() as backend:
+            started_at = database.value("select date_part('epoch', clock_timestamp())")
+            for _ in range(30):
+                with pytest.raises(psycopg.Error):
+                    backend.execute("select app.rate_limit_reconnect()")
+            seconds = database.value("select date_part('epoch', clock_timestamp())") - started_at
+            assert 1 <= log.read_text().count(said) - before <= 1 + seconds
+            assert "not permitted to log in" in log.read_text()
+            database.run("alter role limiter login")
+
+            def connects() -> bool:
+                try:
+                    backend.execute("select app.rate_limit_reconnect()")
+                except psycopg.Error:
+                    return False
+                return True
+
+            wait_for(connects, 10, "a connection")
     finally:
         database.run("alter role limiter login")

@@ -4,60 +4,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import ceil, floor
 
-import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.cluster import Cluster
 from tests.support.database import Database
+from tests.support.limiter import Limiter
 
 SLOTS = 20  # to a window
 START = 1_800_000_000.0  # seconds since 1970
-
-
-class Limiter:
-    """The session that counts, as the role it has."""
-
-    def __init__(self, connection: psycopg.Connection) -> None:
-        self.connection = connection
-        take = connection.execute("select app.rate_limit_take()").fetchone()
-        connection.execute("set role limiter")
-        connection.execute(
-            "prepare take (smallint[], integer[], integer[], text[], integer, double precision)"
-            f" as {take[0]}"  # type: ignore[index]
-        )
-
-    def take(
-        self, at: float, *rules: tuple[int, int, int, str], cost: int = 1
-    ) -> dict[int, tuple[int, int]]:
-        """Count one call; rules are (id, window, quota, key). Answers id → (remaining, reset)."""
-        ids, windows, quotas, keys = (list(column) for column in zip(*rules, strict=True))
-        rows = psycopg.ClientCursor(self.connection).execute(  # EXECUTE takes no bound parameters
-            "execute take (%s, %s, %s, %s, %s, %s)", [ids, windows, quotas, keys, cost, at]
-        )
-        return {rule: (remaining, reset) for rule, remaining, reset in rows}
-
-    def refuse(self, at: float, rule: tuple[int, int, int, str], cost: int = 1) -> tuple[int, int]:
-        """Record a refusal; answers (reset, retry after)."""
-        (_, reset, retry_after) = self.refuse_all(at, (rule, cost, True))[0]
-        return reset, retry_after
-
-    def refuse_all(
-        self,
-        at: float,
-        *rules: tuple[tuple[int, int, int, str], int, bool],
-        counted: int = 0,
-        counted_since: float | None = None,
-    ) -> list[tuple[int, int, int]]:
-        """Refuse by some of several rules, each with its cost; answers (id, reset, retry after)."""
-        columns = zip(*[(*rule, cost, refuses) for rule, cost, refuses in rules], strict=True)
-        return self.connection.execute(
-            "select rule_id, reset_at, retry_after from app.rate_limit_refuse("
-            "%s::smallint[], %s::integer[], %s::integer[], %s::text[], %s::integer[],"
-            " %s::boolean[], %s, %s, %s)",
-            [*map(list, columns), counted, at if counted_since is None else counted_since, at],
-        ).fetchall()
 
 
 @pytest.fixture(scope="module")
@@ -253,6 +209,4 @@ def test_the_job_takes_chunks_until_nothing_is_left(database: Database) -> None:
         )
     chunks = [database.value("select app.job_rate_limits('{}', null)") for _ in range(3)]
     assert chunks == [1, 1, None]
-    assert database.run("select refusals from dba.rate_limits where rule = 'address'") == [
-        (12000,)
-    ]
+    assert database.run("select refusals from dba.rate_limits where rule = 'address'") == [(12000,)]
