@@ -68,9 +68,9 @@ MEMBER_CALLS = ANON_CALLS | {
 # The functions in app that requests run with the caller's rights or are let into.
 HELPERS = {
     "busy", "current_user_id", "http_error", "page_cursor", "page_cursor_refuse", "page_limit",
-    "page_limit_given", "page_more", "page_top", "post_created_at", "post_id_at", "post_require",
-    "pre_request", "rate_limit_hit", "response_header", "text_trimmed", "user_require",
-    "view_age",
+    "page_limit_given", "page_more", "page_top", "post_created_at", "post_id_at",
+    "post_replies_pending", "post_require", "pre_request", "rate_limit_hit", "response_header",
+    "text_trimmed", "user_require", "view_age",
 }  # fmt: skip
 
 HIDDEN = (
@@ -131,7 +131,7 @@ def test_anon_may_call_exactly_this(catalog: Database) -> None:
 def test_a_member_may_call_exactly_this(catalog: Database) -> None:
     assert executable(catalog, "member", "api") == MEMBER_CALLS
     assert executable(catalog, "member", "app") == HELPERS | {
-        "feed_below", "feed_page",
+        "feed_below", "feed_page", "feed_rows",
         "post_id_next", "row_written", "username_require",
     }  # fmt: skip
 
