@@ -32,7 +32,9 @@ begin atomic
     p.parent_id,
     p.replies_count + case
       when p.id <= (select max(d.post_id) from app.post_counter_deltas d)
-        then app.post_replies_pending(p.id)
+        then coalesce(
+          (select sum(d.replies) from app.post_counter_deltas d where d.post_id = p.id), 0
+        )::integer
       else 0
     end as replies_count,
     json_build_object('id', p.author_id, 'username', p.username) as author

@@ -5,26 +5,9 @@
 begin;
 set local role microblog_owner;
 
--- A call, not a sub-select in the card: it is hardly ever made, and a plan would start and end the
--- nodes of a sub-select all the same.
-create function app.post_replies_pending(post_id bigint)
-returns integer
-language sql
-stable
-begin atomic
-  select coalesce(sum(d.replies), 0)::integer
-  from app.post_counter_deltas d
-  where d.post_id = post_replies_pending.post_id;
-end;
-
-comment on function app.post_replies_pending(bigint) is
-  'What app.post_counter_deltas has for the replies_count of a post, not folded in yet';
-
-grant execute on function app.post_replies_pending(bigint) to anon, member;
-
 -- How a post looks on a page. A view over invoker rights, so that the planner looks through it and
 -- row security hides deleted accounts. app.feed_page, which has its posts already, repeats the two
--- expressions: they change together.
+-- expressions (a function with sub-selects would not be inlined): they change together.
 create view app.post_cards with (security_invoker = true) as
 select
   p.id,
@@ -34,7 +17,9 @@ select
   -- Hardly ever is there a delta at all: one look at the last of them spares one for each post.
   p.replies_count + case
     when p.id <= (select max(d.post_id) from app.post_counter_deltas d)
-      then app.post_replies_pending(p.id)
+      then coalesce(
+        (select sum(d.replies) from app.post_counter_deltas d where d.post_id = p.id), 0
+      )::integer
     else 0
   end as replies_count,
   case

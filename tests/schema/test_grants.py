@@ -68,9 +68,9 @@ MEMBER_CALLS = ANON_CALLS | {
 # The functions in app that requests run with the caller's rights or are let into.
 HELPERS = {
     "busy", "current_user_id", "http_error", "page_cursor", "page_cursor_refuse", "page_limit",
-    "page_limit_given", "page_more", "page_top", "post_created_at", "post_id_at",
-    "post_replies_pending", "post_require", "pre_request", "rate_limit_hit", "response_header",
-    "text_trimmed", "user_require", "view_age",
+    "page_limit_given", "page_more", "page_top", "post_created_at", "post_id_at", "post_require",
+    "pre_request", "rate_limit_hit", "response_header", "text_trimmed", "user_require",
+    "view_age",
 }  # fmt: skip
 
 HIDDEN = (

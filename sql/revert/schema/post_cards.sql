@@ -5,6 +5,5 @@ begin;
 drop type app.page_post;
 drop type app.post_row;
 drop view app.post_cards;
-drop function app.post_replies_pending;
 
 commit;
