@@ -92,7 +92,7 @@ comment on function app.tg_follows__rows_count() is
   'Counts what a request unfollows against its limits';
 
 -- First of all: what is refused shall not have done the work of the others.
-create trigger t05_rows_count
+create trigger t10_rows_count
 after delete on app.follows
 referencing old table as gone
 for each statement

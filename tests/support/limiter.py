@@ -10,6 +10,8 @@ class Limiter:
 
     def __init__(self, connection: psycopg.Connection) -> None:
         self.connection = connection
+        # psycopg forgets what it has prepared after a rollback, and this with it: DEALLOCATE ALL.
+        connection.prepare_threshold = None
         take = connection.execute("select app.rate_limit_take()").fetchone()
         connection.execute("set role limiter")
         connection.execute(
