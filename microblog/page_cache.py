@@ -128,6 +128,7 @@ class Keeper:
                 with psycopg.connect(
                     self.dsn, autocommit=True, application_name="microblog cache"
                 ) as connection:
+                    connection.execute("set statement_timeout = '5s'")  # a report may not hold up
                     self._keep(connection, stop, pace)
             except psycopg.Error as error:
                 pause = pace.next()

@@ -60,8 +60,11 @@ def serve_rest(database: Database) -> Iterator[Served]:
 
 
 @contextmanager
-def serve_api(database: Database) -> Iterator[Served]:
-    """Serve a database as the stack does: HAProxy with the project's files before PostgREST."""
+def serve_api(database: Database, **variables: str) -> Iterator[Served]:
+    """Serve a database as the stack does: HAProxy with the project's files before PostgREST.
+
+    ``variables`` are more of those that api/haproxy.cfg reads.
+    """
     settings = database.settings
     with postgrest(database) as (rest_process, port, admin_port):
         (public,) = free_ports(1)
@@ -72,7 +75,7 @@ def serve_api(database: Database) -> Iterator[Served]:
             "haproxy",
             proxy.argv(settings, servers_file),
             settings.log_dir / f"haproxy-{database.name}-{public}.log",
-            env=proxy.environment("127.0.0.1", public, admin),
+            env={**proxy.environment("127.0.0.1", public, admin), **variables},
         )
         with process:
             process.wait_ready(lambda: rest.http_status(public, "/up") == 200)
