@@ -15,9 +15,12 @@ def servers(instances: Sequence[tuple[int, int]], host: str = "127.0.0.1") -> st
     return "# Generated at every start.\nbackend postgrest from rest\n" + "\n".join(lines) + "\n"
 
 
-def argv(settings: Settings, servers_file: Path) -> list[str]:
-    """Return the command that runs it in the foreground; SIGUSR1 stops it softly."""
-    shared = settings.root / "api" / "haproxy.cfg"
+def argv(settings: Settings, servers_file: Path, shared: Path | None = None) -> list[str]:
+    """Return the command that runs it in the foreground; SIGUSR1 stops it softly.
+
+    ``shared`` is another configuration than the committed one.
+    """
+    shared = shared or settings.root / "api" / "haproxy.cfg"
     return [str(settings.haproxy), "-db", "-f", str(shared), "-f", str(servers_file)]
 
 
