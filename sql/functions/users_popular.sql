@@ -45,8 +45,9 @@ end;
 comment on function api.users_popular(text, integer) is
 $$Who has the most followers
 
-The first thousand, most followed first, as of a few minutes ago: Age says how many seconds. limit: 1–100, default 20. X-Next-Cursor and Link: rel="next" are there while
-more follows.$$;
+The first thousand, most followed first, as of a few minutes ago: Age says how many seconds. Shared
+between all who send no token. limit: 1–100, default 20. X-Next-Cursor and Link: rel="next" are there
+while more follows.$$;
 
 grant execute on function api.users_popular(text, integer) to anon, member;
 
