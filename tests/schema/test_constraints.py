@@ -93,6 +93,8 @@ BAD_REFERENCES = [
     ("insert into app.idempotency_keys values (99, 'k', '')", "idempotency_keys_user_id_fkey"),
     ("update app.view_refreshes set lifetime_setting = 'nosuch'",
      "view_refreshes_lifetime_setting_fkey"),
+    ("update app.cached_calls set lifetime_setting = 'nosuch'",
+     "cached_calls_lifetime_setting_fkey"),
 ]  # fmt: skip
 
 NULLS = [
