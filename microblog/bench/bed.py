@@ -200,6 +200,14 @@ class Bed:
             for row in self.connection.execute((BENCH / file).read_text().encode())
         ]
 
+    def forget(self, begun: int) -> None:
+        """Delete the posts from this id on: timelines are as they were before a round.
+
+        Otherwise a few authors who post thousands of times would fill everybody's pages.
+        """
+        self.connection.execute("delete from app.posts where id >= %s", [begun])
+        self.settle()
+
     def queued(self) -> int:
         """Return how many jobs wait or are being worked on."""
         return int(self._value("select count(*) from app.jobs where state = 'queued'"))
@@ -362,9 +370,11 @@ class Bed:
             self.connection.execute(f"set statement_timeout = '{SETUP_WITHIN:.0f}s'")
             for part in _statements((BENCH / file).read_text()):
                 self.connection.execute(part.encode())
-            self.connection.execute("set statement_timeout = 0")
         except psycopg.Error as error:
+            self.connection.execute("rollback")  # a file may have begun a transaction
             raise StackError(f"bench/{file} failed: {error}") from error
+        finally:
+            self.connection.execute("set statement_timeout = 0")
 
     def versions(self) -> dict[str, str]:
         """Return the versions of what takes part."""

@@ -144,7 +144,7 @@ class Ratio(msgspec.Struct, kw_only=True):
 
 
 class Target(msgspec.Struct, kw_only=True):
-    """A bound for the subject, or ``side``: of rate, errors, dropped, figure, or a percentile (p95).
+    """A bound for the subject, or ``side``: of rate, errors, dropped, figure or a percentile.
 
     ``of`` is the operation that a percentile is of (empty: of all).
     """

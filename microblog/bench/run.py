@@ -54,10 +54,10 @@ def run_scenarios(
     """Measure the scenarios on the stack that ``settings`` name, and return the run, not saved.
 
     ``seconds`` is the length of a round; one that says its own has it, unless ``quick``. ``seed``
-    draws the load. The stack is filled with ``preset``, a name or a shape, if it is empty; ``floor``
-    measures that against a bare COPY. ``limit``: seconds after which a scenario gets no further
-    round. Raises StackError where the stack cannot run; a scenario that cannot is among the run's
-    failures, and wrong answers are in the rounds. Ctrl-C ends the run with what was measured.
+    draws the load. The stack is filled with ``preset``, a name or a shape, if it is empty;
+    ``floor`` measures that against a bare COPY. ``limit``: seconds after which a scenario gets no
+    further round. Raises StackError where the stack cannot run; a scenario that cannot is among the
+    run's failures, and wrong answers are in the rounds. Ctrl-C ends the run with what was measured.
     """
     if any(side.sends == "wrk" for scenario in scenarios for side in scenario.sides):
         wrk.binary()
@@ -237,17 +237,21 @@ class Turner:
         job = self.job(load, number)
         warmup = max(self.scenario.warmup, CHANGED_WARMUP) if changed else self.scenario.warmup
         if warmup and (changed or load.name not in self.warm):
+            begun = check.newest_post(bed.connection)
             generate(replace(job, seconds=warmup, samples=0, seed=job.seed + 500_000))
             self.warm.add(load.name)
             bed.settle()
+            bed.forget(begun)
+        begun = check.newest_post(bed.connection)
         for file in load.queue:
             bed.run_sql(file)
-        begun = check.newest_post(bed.connection)
         at = datetime.now(UTC).isoformat(timespec="seconds")
         with Meter(bed.connection, bed.pids()) as meter:
             outcome = self.send(job)
             meter.generator = outcome.cpu or None
             left = bed.queued()
+            if load.queue:  # what was queued on purpose is not waited for
+                bed.forget(begun)
             settle = bed.settle()
         samples = [one for one in outcome.samples if one.user not in set(outcome.unsteady)]
         if not outcome.count:
@@ -255,6 +259,8 @@ class Turner:
                 f"{self.scenario.name}: {load.name!r} got no right answer in {self.seconds:g} s",
                 f"Errors: {outcome.errors}" if outcome.errors else "",
             )
+        wrong = check.wrong(bed.connection, samples, begun) + bed.prove(load.proofs)
+        bed.forget(begun)
         return Round(
             at=at,
             seconds=outcome.seconds,
@@ -272,7 +278,7 @@ class Turner:
             settle=round(settle, 3),
             left=left,
             checked=len(samples),
-            wrong=check.wrong(bed.connection, samples, begun) + bed.prove(load.proofs),
+            wrong=wrong,
             cost=meter.cost,
         )
 

@@ -178,7 +178,7 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def small_only(self) -> bool:
-        """Whether the largest network is out of reach: rival stores are filled with every follow."""
+        """Whether the largest network is out of reach: rivals are filled with every follow."""
         return any(side.store in ("naive", "redis") for side in self.sides)
 
 

@@ -42,9 +42,13 @@ def command(
     """Measure SCENARIOS (default: all), each beside its floors and rivals.
 
     Starts a stack of its own and stops it afterwards; its data stays for the next run. The result
-    is a new file under bench/results. Exit code 1 where an answer was wrong or a scenario failed.
+    is a new file under bench/results. What would fill rival stores with every follow of the preset
+    full is left out there, unless named. Exit code 1 where an answer was wrong or a scenario
+    failed.
     """
     chosen = read_all(scenarios, quick)
+    if preset == "full" and not scenarios:
+        chosen = [one for one in chosen if not one.small_only]
     run = run_scenarios(
         Settings.load(stack or f"bench-{preset}"),
         chosen,
@@ -54,6 +58,7 @@ def command(
         preset=preset,
         seed=seed,
         fresh=fresh,
+        floor=not quick,
         say=say,
     )
     file = record.save(run, record.RESULTS)

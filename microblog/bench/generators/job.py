@@ -16,8 +16,8 @@ class Job(msgspec.Struct, kw_only=True):
 
     ``host`` and ``port`` are HTTP's; ``dsn`` is the database's. ``samples`` answers are kept for
     checking. ``user_count`` is how many users there are, with ids from 1 up, ``people`` how many
-    of each kind; ``celebrity`` is the one that calls name so, with a token. ``redis`` is the path of
-    its socket.
+    of each kind; ``celebrity`` is the one that calls name so, with a token. ``redis`` is the path
+    of its socket.
     """
 
     load: Load

@@ -2,9 +2,10 @@
 
     python -m microblog.bench.generators.redis_push_worker < job.json > outcome.json
 
-LPUSH and LTRIM to 800 for each follower, pipelined. With ``pushes = "redis"`` by the ordinary client
-(redis-py with hiredis), as an application would; with "redis-raw" by bytes that were put together
-beforehand, so that nothing but Redis itself is measured: a bound that no application reaches.
+LPUSH and LTRIM to 800 for each follower, pipelined. With ``pushes = "redis"`` by the ordinary
+client (redis-py with hiredis), as an application would; with "redis-raw" by bytes that were put
+together beforehand, so that nothing but Redis itself is measured: a bound that no application
+reaches.
 """
 
 import socket
