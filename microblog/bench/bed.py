@@ -30,11 +30,14 @@ SESSION = 30 * 86_400  # seconds: tokens outlive the longest run
 
 SIZES = """
 select
-  (select count(*) from app.users),
-  (select count(*) from app.follows),
+  (select count(*) from app.users) - count(c.user_id),
+  (select count(*) from app.follows) - coalesce(sum(c.followers_count), 0),
   (select count(*) from app.posts),
   (select count(*) from app.feed_entries),
   pg_database_size(current_database())
+from bench.people p
+join app.user_counters c on c.user_id = p.user_id
+where p.kind = 'crowd'
 """
 TABLES = """
 select coalesce(p.relname, c.relname), sum(pg_total_relation_size(c.oid))

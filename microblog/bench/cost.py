@@ -96,7 +96,8 @@ class Meter:
 class Peak:
     """A context manager that watches the memory of processes and their children together.
 
-    ``mib`` is the most that was seen, as proportional set sizes, in MiB; looks are ``every`` s apart.
+    ``mib`` is the most that was seen, as proportional set sizes, in MiB; looks are ``every``
+    seconds apart.
     """
 
     def __init__(self, pids: list[int], every: float = 2.0) -> None:

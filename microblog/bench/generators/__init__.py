@@ -1,9 +1,9 @@
 """Load generators behind one interface: a Job goes in, an Outcome comes out.
 
 wrk where the raw rate of one request counts, an own one for mixes and for the open model, pgbench
-for SQL, a client of the Twip mix that speaks to PostgreSQL and to Redis, one that follows posts until
-their readers see them, and one that pushes posts into Redis lists. All run as processes
-of their own, so that what they cost can be told from what they measure.
+for SQL, a client of the Twip mix that speaks to PostgreSQL and to Redis, one that follows posts
+until their readers see them, and one that pushes posts into Redis lists. All run as processes of
+their own, so that what they cost can be told from what they measure.
 """
 
 from collections.abc import Callable

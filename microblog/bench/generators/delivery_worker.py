@@ -2,9 +2,10 @@
 
     python -m microblog.bench.generators.delivery_worker < job.json > outcome.json
 
-One post after the other. "post" is how long the call took; "delivered" is how long it took, from the
-beginning of the same call, until each of some followers had the post on their page: the first and
-the last one in the order of ids, in which they are served, and others at random.
+One post after the other. "post" is how long the call took; "delivered" is how long it took, from
+the beginning of the same call, until each of some followers had the post on their page, looking
+included: the first and the last one in the order of ids, in which they are served, and others at
+random.
 """
 
 import sys
