@@ -1,4 +1,4 @@
--- The same million rows (200 posts to 5,000 readers each) in a table like app.feed_entries and in
+-- The same 500,000 rows (100 posts to 5,000 readers each) in a table like app.feed_entries and in
 -- the one that the reference system's documents propose: post by post, as fan-out writes them.
 do $$
 declare
@@ -11,7 +11,7 @@ begin
   create table bench.storage_reference (like bench.chunk_entries including all);
   for v_post in
     select p.id
-    from (select q.id from app.posts q where not q.is_reply order by q.id desc limit 200) p
+    from (select q.id from app.posts q where not q.is_reply order by q.id desc limit 100) p
     order by p.id
   loop
     insert into bench.storage_ours (user_id, post_id)

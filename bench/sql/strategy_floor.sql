@@ -1,4 +1,4 @@
-\set number random(1, :active)
+\set number random(1, least(:active, 1000))
 begin;
 set local role member;
 select set_config('microblog.user_id', p.user_id::text, true), set_config('request.path', '/rpc/feed_timeline', true) from bench.people p where p.kind = 'active' and p.number = :number;

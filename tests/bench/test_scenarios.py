@@ -91,7 +91,7 @@ def test_the_quick_pass_is_a_part_of_all() -> None:
         (("rate = 30", 'generator = "pgbench"'), "'another': the generator pgbench does not send"),
         (("rate = 30", 'generator = "wrk"'), "wrk sends one plain GET, in the closed model"),
         (("rate = 30", 'store = "ours"'), "exactly one of calls, scripts, store"),
-        (("rate = 30", 'figure = "sql/bytes_ours.sql"'), "exactly one of calls, scripts, store"),
+        (("rate = 30", 'pushes = "redis"'), "exactly one of calls, scripts, store"),
         (("rate = 30", 'proofs = ["sql/nosuch.sql"]'), "bench/sql/nosuch.sql does not exist"),
         (('measure = "p99"', 'measure = "figure"'), "belong together"),
         (

@@ -121,7 +121,7 @@ def markdown(run: Run) -> str:
     ]
     refresh = _figure(run, REFRESH, "concurrently")
     told = (
-        f" One refresh took {words.number(refresh)} s, of the feeds of one user in a hundred."
+        f" One refresh took {words.number(refresh)} s, of the feeds of 1,000 users."
         if refresh is not None
         else ""
     )
