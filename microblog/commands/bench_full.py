@@ -42,33 +42,45 @@ class Steps:
 
 
 @click.command()
+@click.argument("scenarios", nargs=-1)
 @click.option("--keep", is_flag=True, help="Measure on the data that is there; seed nothing.")
 @click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True)
 @click.option("--seconds", type=click.FloatRange(1, 600), default=4.0, show_default=True)
 @click.option("--preset", type=click.Choice(["small", "full"]), default="full", show_default=True)
-def command(keep: bool, rounds: int, seconds: float, preset: str) -> None:
-    """Measure everything at full scale, and fill the documents: about 40 minutes.
+@click.option("--curves/--no-curves", "wants_curves", default=True, help="Measure the curves too.")
+def command(
+    scenarios: tuple[str, ...],
+    keep: bool,
+    rounds: int,
+    seconds: float,
+    preset: str,
+    wants_curves: bool,
+) -> None:
+    """Measure SCENARIOS (default: all) at full scale, and fill the documents: about 40 minutes.
 
     Seeds the full network beside a bare COPY of the same rows; runs all scenarios on it, those
     that fill rival stores with every follow on a small one; measures the curves; writes README.md,
     docs/benchmarks.md, docs/capacity.md and docs/plans. A step or a scenario that fails is told,
     and the others go on. Measure one again with: bench run NAME --preset full, then bench report
-    with both files and --write. Exit code 1 where something failed or an answer was wrong.
+    with the files of both and --write. Exit code 1 where something failed or an answer was wrong.
     """
     steps = Steps()
     files: list[Path] = []
     curves: list[Path] = []
-    everything = read_all()
+    everything = read_all(scenarios)
 
     def measure(small: bool) -> None:
         name = "small" if small else preset
+        chosen = [one for one in everything if one.small_only == small]
+        if not chosen:
+            return
         run = run_scenarios(
             Settings.load(f"{STACK}-{name}"),
-            [one for one in everything if one.small_only == small],
+            chosen,
             rounds=rounds,
             seconds=seconds,
             preset=name,
-            fresh=not keep,
+            fresh=not keep and not (small and preset == "small"),
             floor=not small,
             say=say,
         )
@@ -94,6 +106,8 @@ def command(keep: bool, rounds: int, seconds: float, preset: str) -> None:
             say(f"full: {file.relative_to(ROOT)} written")
 
     def capacities() -> None:
+        if not files:
+            raise StackError("nothing was measured")
         scaling = scale_result.read(curves[0]) if curves else None
         sources = [_named(files[0]), *map(_named, curves)]
         text = capacity.markdown(
@@ -115,7 +129,8 @@ def command(keep: bool, rounds: int, seconds: float, preset: str) -> None:
     steps.do(f"scenarios on the network {preset}", lambda: measure(False))
     steps.do("plans of the feed queries", planned)
     steps.do("scenarios on the network small", lambda: measure(True))
-    steps.do("curves", scaled)
+    if wants_curves:
+        steps.do("curves", scaled)
     steps.do("documents", report)
     steps.do("capacity", capacities)
     say(f"full: over after {(time.monotonic() - steps.start) / 60:.0f} min")
