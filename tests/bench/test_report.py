@@ -282,7 +282,7 @@ def test_the_strategies_are_compared_by_what_was_measured_of_each() -> None:
     told = strategies.markdown(made)
     assert "| up to 367 s |" in told
     assert "| **hybrid** |" in told
-    assert "One refresh took 7 s" in told
+    assert "One refresh took 7 s: `view-refresh` says" in told
     assert strategies.markdown(run(rounds=1, samples=0)) == "Nothing is measured yet."
 
 

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from microblog.bench.report import goals, strategies
-from microblog.bench.report.pages import Source, filled, latest, markdown, measured
+from microblog.bench.report.facts import warnings
+from microblog.bench.report.pages import NOTHING, Source, filled, latest, markdown, measured
+from microblog.bench.result import Run
 from microblog.bench.scale_result import Scaling
 from microblog.bench.scenario import BENCH
 from microblog.settings import ROOT
@@ -17,17 +19,21 @@ def written(runs: list[Source], curves: tuple[Scaling, str] | None) -> Iterator[
     """Yield each file with what it has to say: of each scenario its latest run."""
     parts = latest(runs)
     compared = next((run for run, _ in parts if run.scenario(strategies.READ)), None)
-    table = strategies.markdown(compared) if compared else strategies.NOTHING
+    table = NOTHING
+    if compared:
+        table = f"{_on(compared)}\n\n{strategies.markdown(compared)}"
     drawing = strategies.plot(compared) if compared else None
-    reached = goals.markdown([run for run, _ in parts])
-    if parts:
-        reached = f"{measured(parts[0][0])}. {reached}"
-    readme = filled(README.read_text(), "goals", reached)
+    reached = [f"{_on(run)} {text}" for run, _ in parts if (text := goals.markdown(run)) != NOTHING]
+    readme = filled(README.read_text(), "goals", "\n\n".join(reached) or NOTHING)
     yield README, filled(readme, "strategies", table)
     page = filled(FIGURES.read_text(), "strategies", table)
     yield FIGURES, filled(page, "figures", markdown(parts, curves))
     if drawing is not None:
         yield PLOT, drawing.file((BENCH / "page" / "page.css").read_text())
+
+
+def _on(run: Run) -> str:
+    return " ".join([f"{measured(run)}.", *warnings(run)])
 
 
 def write(runs: list[Source], curves: tuple[Scaling, str] | None) -> list[Path]:

@@ -11,9 +11,9 @@ GOALS = (  # in this order
 )
 
 
-def markdown(runs: list[Run]) -> str:
+def markdown(run: Run) -> str:
     """Return a line for each bound, with the reason where one was missed; words where none is."""
-    there = {one.name: one for run in runs for one in run.scenarios}
+    there = {one.name: one for one in run.scenarios}
     rows = [row for name in GOALS if name in there for row in _rows(there[name])]
     if not rows:
         return NOTHING

@@ -50,7 +50,7 @@ def measured(run: Run) -> str:
     return (
         f"Measured {run.at[:10]} at commit {run.commit}, {words.number(run.data.users)} users and "
         f"{words.number(run.data.follows)} follows, on {machine.cpu}, {machine.cores} cores, "
-        f"{machine.memory_mib / 1024:.0f} GiB; medians of {run.rounds} rounds"
+        f"{machine.memory_mib / 1024:.0f} GiB; medians of {run.rounds} round{'s' if run.rounds != 1 else ''}"
     )
 
 

@@ -121,15 +121,16 @@ def markdown(run: Run) -> str:
     ]
     refresh = _figure(run, REFRESH, "concurrently")
     told = (
-        f" One refresh took {words.number(refresh)} s, of the feeds of 1,000 users."
+        f" One refresh took {words.number(refresh)} s: `{REFRESH}` says of how many feeds."
         if refresh is not None
         else ""
     )
     return (
         table([*HEAD, "a new post shows"], rows)
         + "\n\nPages: of random active users at the database, one client, medians and 99th "
-        "percentiles. Posts: of authors with about 5,000 followers, medians; the hybrid's job "
-        "waits for its worker, push's for nobody." + told
+        "percentiles. Posts: of authors with about 5,000 followers, medians, until each of some "
+        "followers' pages shows it, reading those pages included; the hybrid's job waits for its "
+        "worker, push's for nobody." + told
     )
 
 
