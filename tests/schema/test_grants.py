@@ -128,7 +128,7 @@ def test_a_member_may_call_exactly_this(catalog: Database) -> None:
     assert executable(catalog, "member", "api") == MEMBER_CALLS
     assert executable(catalog, "member", "app") == HELPERS | {
         "feed_below", "feed_page", "feed_rows",
-        "post_id_next", "row_written", "username_require",
+        "post_id_next", "rate_limit_end", "row_written", "username_require",
     }  # fmt: skip
 
 
