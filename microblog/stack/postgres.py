@@ -15,7 +15,7 @@ from microblog.stack.privileges import service_user
 from microblog.stack.sizing import memory_mb, sized
 
 # Roles that log in over the socket by the name of their operating system user.
-SOCKET_ROLES = ("postgres", "worker", "limiter", "monitor")
+SOCKET_ROLES = ("postgres", "worker", "limiter", "proxy", "monitor")
 
 
 def write_if_changed(path: Path, text: str) -> bool:

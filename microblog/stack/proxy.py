@@ -21,9 +21,16 @@ def argv(settings: Settings, servers_file: Path) -> list[str]:
     return [str(settings.haproxy), "-db", "-f", str(shared), "-f", str(servers_file)]
 
 
-def environment(host: str, port: int) -> dict[str, str]:
-    """Return the variables api/haproxy.cfg reads."""
-    return {"MICROBLOG_BIND": f"{host}:{port}"}
+def environment(
+    settings: Settings, host: str, port: int, database: str | None = None
+) -> dict[str, str]:
+    """Return the variables api/haproxy.cfg and api/unchanged.lua read."""
+    return {
+        "MICROBLOG_BIND": f"{host}:{port}",
+        "MICROBLOG_API": str(settings.root / "api"),
+        "MICROBLOG_DATABASE_SOCKET": f"unix@{settings.socket_dir}/.s.PGSQL.{settings.pg_port}",
+        "MICROBLOG_DATABASE": database or settings.database,
+    }
 
 
 def configuration_files(settings: Settings) -> list[Path]:
@@ -32,5 +39,6 @@ def configuration_files(settings: Settings) -> list[Path]:
     return [
         folder / "haproxy.cfg",
         folder / "cors_origins.lst",
+        folder / "unchanged.lua",
         *sorted((folder / "errors").iterdir()),
     ]

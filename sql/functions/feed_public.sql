@@ -1,5 +1,6 @@
 -- Deploy microblog:functions/feed_public to pg
 -- requires: functions/page
+-- requires: functions/page_tag
 -- requires: schema/post_cards
 
 begin;
@@ -22,7 +23,13 @@ begin atomic
   select p.id, p.content, p.created_at, p.parent_id, p.replies_count, p.author
   from page p
   where (
-    select app.page_more(array_agg(n.id order by n.id desc), cursor, app.page_limit("limit"))
+    select
+      app.page_more(array_agg(n.id order by n.id desc), cursor, app.page_limit("limit"))
+      and app.page_validate(
+        string_agg(
+          app.page_tag_row(n.id, n.parent_id, n.replies_count, n.author), ';' order by n.id desc
+        ), null
+      )
     from page n
   )
   order by p.id desc

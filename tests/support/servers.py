@@ -65,7 +65,7 @@ def serve_api(database: Database) -> Iterator[Served]:
             "haproxy",
             proxy.argv(settings, servers_file),
             settings.log_dir / f"haproxy-{database.name}-{public}.log",
-            env=proxy.environment("127.0.0.1", public),
+            env=proxy.environment(settings, "127.0.0.1", public, database.name),
         )
         with process:
             process.wait_ready(lambda: rest.http_status(public, "/up") == 200)
