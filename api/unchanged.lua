@@ -27,8 +27,9 @@ local execute = message("E", "\0", pack(">I4", 0)) .. sync
 local parse = message("P", "unchanged\0",
   "select app.feed_unchanged($1, $2, $3, $4, $5, $6, $7, $8)\0", pack(">I2", 0)) .. sync
 
--- Reads up to ReadyForQuery; gives the only row, and whether all went well. A connection that asks
--- for a password fails at its timeout.
+-- Reads up to ReadyForQuery; gives the only row, and whether the connection is still good. It is after
+-- a refusal in our own words (SQLSTATE PGRST), which is an answer like any other. A connection that
+-- asks for a password fails at its timeout.
 local function answer(connection)
   local row, well = nil, true
   while true do
@@ -43,7 +44,7 @@ local function answer(connection)
     elseif kind == "D" then
       row = body
     elseif kind == "E" then
-      well = false
+      well = well and body:find("\0CPGRST\0", 1, true) ~= nil
     elseif kind == "Z" then
       return row, well
     end
@@ -66,7 +67,7 @@ local function connect()
   connection:close()
 end
 
--- The headers of a 304, a line each, or nil. With every connection in use nobody waits for one.
+-- The headers of a 304, as JSON, or nil. With every connection in use nobody waits for one.
 local function ask(...)
   local connection = table.remove(idle)
   if not connection then
@@ -113,8 +114,8 @@ core.register_action("unchanged", { "http-req" }, function(txn)
   )
   if headers then
     local reply = txn:reply({ status = 304 })
-    for name, value in headers:gmatch("([^\n:]+): ([^\n]*)") do
-      reply:add_header(name, value)
+    for name, value in headers:gmatch('{"([^"]+)": "(.-[^\\])"}') do
+      reply:add_header(name, (value:gsub("\\", "")))
     end
     txn:done(reply)
   end

@@ -1,6 +1,5 @@
 -- Deploy microblog:functions/feed_following to pg
 -- requires: functions/feed_page
--- requires: functions/page_tag
 
 begin;
 set local role microblog_owner;
@@ -11,19 +10,8 @@ language sql
 stable
 rows 20
 begin atomic
-  with page as materialized (
-    select p.id, p.content, p.created_at, p.parent_id, p.replies_count, p.author
-    from app.feed_page(cursor, "limit", false) p
-  )
   select p.id, p.content, p.created_at, p.parent_id, p.replies_count, p.author
-  from page p
-  where (
-    select app.page_validate(string_agg(
-      app.page_tag_row(n.id, n.parent_id, n.replies_count, n.author), ';' order by n.id desc
-    ))
-    from page n
-  )
-  order by p.id desc;
+  from app.feed_page(cursor, "limit", false) p;
 end;
 
 comment on function api.feed_following(text, integer) is

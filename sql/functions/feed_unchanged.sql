@@ -20,119 +20,96 @@ set local role microblog_owner;
 -- Runs with the owner's rights, whom row security does not bind: hence the reader's id, and
 -- deleted_at. An entry whose post or author is gone is not on the page, and another row is; where
 -- there is one, the answer is null.
-create function app.feed_rows(
-  user_id bigint,
-  top bigint,
-  shown integer,
-  with_own boolean,
-  out "rows" text,
-  out has_next boolean
-)
+create function app.feed_rows(user_id bigint, top bigint, "rows" integer, with_own boolean)
+returns text
 language plpgsql
 stable
 as $$
+declare
+  v_horizon bigint;
+  v_ids bigint[];
+  v_merged bigint[];
 begin
-  with horizon as materialized (
-    select greatest(
-      (select h.post_id from app.feed_horizon h),
-      (select s.complete_from from app.feed_states s where s.user_id = feed_rows.user_id)
-    ) as id
-  ),
-  pushed as materialized (
-    select e.post_id as id
-    from app.feed_entries e
-    where e.user_id = feed_rows.user_id
-      and e.post_id < top
-      and e.post_id >= (select h.id from horizon h)
-    order by e.post_id desc
-    limit shown + 1
-  ),
-  floor as materialized (
-    select case when count(*) > shown then min(p.id) else (select h.id from horizon h) end as id
-    from pushed p
-  ),
-  merged as (
-    select feed_rows.user_id as author_id, 0::bigint as from_id, 9007199254740992 as to_id
-    where with_own
-    union all
-    select r.author_id, r.from_id, r.to_id
-    from app.pull_ranges r
-    join app.follows f on f.follower_id = feed_rows.user_id and f.followed_id = r.author_id
-  ),
-  page as materialized (
-    select a.id
-    from (
-      select p.id from pushed p
-      union all
-      select p.id
-      from merged m
-      cross join lateral (
-        select p.id
-        from app.posts p
-        where p.author_id = m.author_id
-          and not p.is_reply
-          and p.id < least(top, m.to_id)
-          and p.id >= greatest(m.from_id, (select f.id from floor f))
-        order by p.id desc
-        limit shown + 1
-      ) p
-    ) a
-    order by a.id desc
-    limit shown + 1
-  ),
-  there as materialized (
-    select p.id, p.parent_id, p.replies_count, u.id as author_id, u.username
-    from page n
-    join app.posts p on p.id = n.id
-    join app.users u on u.id = p.author_id and u.deleted_at is null
-  ),
-  -- A page that is not full goes on below the horizon, if there is one (app.feed_below).
-  facts as materialized (
-    select
-      count(*) > shown as is_full,
-      count(*) = (select count(*) from there) and (
-        count(*) > shown or (select h.id = 0 from horizon h)
-      ) as is_known,
-      min(n.id) as last_id
-    from page n
-  )
   select
-      coalesce(
-        string_agg(
-          app.page_tag_row(
-            t.id,
-            t.parent_id,
-            t.replies_count + case
-              when t.id <= (select max(d.post_id) from app.post_counter_deltas d)
-                then coalesce(
-                  (select sum(d.replies) from app.post_counter_deltas d where d.post_id = t.id), 0
-                )
-              else 0
-            end,
-            json_build_object('id', t.author_id, 'username', t.username)
+      greatest(h.post_id, s.complete_from),
+      array(
+        select e.post_id
+        from app.feed_entries e
+        where e.user_id = feed_rows.user_id
+          and e.post_id < top
+          and e.post_id >= greatest(h.post_id, s.complete_from)
+        order by e.post_id desc
+        limit "rows"
+      )
+    into v_horizon, v_ids
+    from app.feed_horizon h
+    cross join app.feed_states s
+    where s.user_id = feed_rows.user_id;
+
+  v_merged := array(
+    select p.id
+    from (
+      select feed_rows.user_id as author_id, 0::bigint as from_id, 9007199254740992 as to_id
+      where with_own
+      union all
+      select r.author_id, r.from_id, r.to_id
+      from app.pull_ranges r
+      join app.follows f on f.follower_id = feed_rows.user_id and f.followed_id = r.author_id
+    ) m
+    cross join lateral (
+      select p.id
+      from app.posts p
+      where p.author_id = m.author_id
+        and not p.is_reply
+        and p.id < least(top, m.to_id)
+        and p.id >= greatest(m.from_id, coalesce(v_ids["rows"], v_horizon))
+      order by p.id desc
+      limit "rows"
+    ) p
+  );
+  if cardinality(v_merged) > 0 then
+    v_ids := array(
+      select i.id from unnest(v_ids || v_merged) i (id) order by i.id desc limit "rows"
+    );
+  end if;
+
+  -- A page that is not full goes on below the horizon, if there is one (app.feed_below).
+  if cardinality(v_ids) < "rows" and v_horizon > 0 then
+    return null;
+  end if;
+  return (
+    select case
+      when count(*) = cardinality(v_ids) then
+        concat(
+          string_agg(
+            app.page_tag_row(p.id, p.replies_count, u.id, u.username), ';' order by p.id desc
           ),
-          ';' order by t.id desc
-        ),
-        ''
-      ),
-      f.is_full
-    into feed_rows.rows, feed_rows.has_next
-    from facts f
-    left join there t on not f.is_full or t.id > f.last_id
-    where f.is_known
-    group by f.is_full;
+          case
+            when min(p.id) <= (select max(d.post_id) from app.post_counter_deltas d) then (
+              select string_agg(concat(d.post_id, ' ', d.id), ';' order by d.post_id, d.id)
+              from app.post_counter_deltas d
+              where d.post_id = any (v_ids)
+            )
+          end
+        )
+    end
+    from app.posts p
+    join app.users u on u.id = p.author_id and u.deleted_at is null
+    where p.id = any (v_ids)
+  );
 end
 $$;
 
 comment on function app.feed_rows(bigint, bigint, integer, boolean) is
-  'The rows of a page of a timeline as its tag knows them (app.page_tag_row), and whether a next page follows; null where that takes more than this looks at';
+  'The newest rows older than top of a timeline as its tag knows them; null where that takes more than this looks at';
 
 -- Touches app.sessions, app.secrets and what a timeline is made of (reads), app.rate_limit_buckets
 -- (writes). The session is checked as app.pre_request does; what PostgREST does there, the signature
 -- of the token, is checked here, with the one key that signs. Tokens of a key that was replaced go
 -- the usual way.
 --
--- Counted last, and only where the answer is yes: what goes on to PostgREST is counted there.
+-- Counted last, and only where the answer is yes: what goes on to PostgREST is counted there. So is a
+-- request that meets a limit: the error undoes the count, and the usual way refuses it in words.
 create function app.feed_unchanged(
   token text,
   method text,
@@ -177,12 +154,14 @@ begin
       and extract(epoch from s.expires_at)::bigint::text = v_claims ->> 'exp'
       and v_claims ->> 'aud' = 'microblog'
       and v_claims ->> 'role' = 'member';
-  select app.page_tag(representation, v_user_id, f.has_next, f.rows)
-    into v_tag
-    from app.feed_rows(
-      v_user_id, app.page_top(cursor), coalesce(nullif("limit", '')::integer, 20),
+  v_tag := app.page_tag(
+    app.feed_rows(
+      v_user_id, app.page_top(cursor), coalesce(nullif("limit", '')::integer, 20) + 1,
       path = '/rpc/feed_timeline'
-    ) f;
+    ),
+    v_user_id,
+    representation
+  );
   if app.tag_matches(tags, v_tag) is not true then
     return null;
   end if;
@@ -192,23 +171,14 @@ begin
     set_config('request.method', method, true),
     set_config('request.path', path, true),
     set_config('request.headers', json_build_object('x-forwarded-for', address)::text, true),
-    set_config('response.headers', json_build_array(json_build_object('ETag', v_tag))::text, true);
-  begin
-    perform app.rate_limit_hit(here => true);
-  exception
-    when sqlstate 'PGRST' then
-      return null;
-  end;
-  return (
-    select string_agg(h.key || ': ' || h.value, chr(10))
-    from json_array_elements(current_setting('response.headers')::json) a
-    cross join json_each_text(a.value) h
-  );
+    set_config('response.headers', '[{"ETag": "\"' || v_tag || '\""}]', true);
+  perform app.rate_limit_hit(here => true);
+  return current_setting('response.headers');
 end
 $$;
 
 comment on function app.feed_unchanged(text, text, text, text, text, text, text, text) is
-  'Whether a page of a timeline is as the client has it: the headers of the 304, a line each; null where it is not, or where that is not known. Counts the request against its limits where it answers. cursor and limit may be empty, tags is If-None-Match as sent';
+  'Whether a page of a timeline is as the client has it: the headers of the 304, an array of objects with one key each; null where it is not, or where that is not known. Counts the request against its limits where it answers. cursor and limit may be empty, tags is If-None-Match as sent';
 
 grant usage on schema app to proxy;
 grant execute on function app.feed_unchanged(text, text, text, text, text, text, text, text)

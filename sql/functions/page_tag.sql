@@ -13,27 +13,37 @@
 begin;
 set local role microblog_owner;
 
-create function app.page_tag(representation text, user_id bigint, has_next boolean, "rows" text)
+-- These are expressions, which the planner puts in the place of each call, as in functions/page; it
+-- does so only where an argument that is used twice is as cheap as a column. So a page gathers its tag
+-- in one sub-select, and tells it in the next.
+
+-- What of a row of a timeline may change, and the id, which stands for the rest: a post of its own
+-- has no parent.
+create function app.page_tag_row(id bigint, replies_count integer, author_id bigint, username text)
 returns text
 language sql
-immutable
+stable
 parallel safe
-return '"' || representation || '-' || md5(concat(user_id, has_next, "rows")) || '"';
+return concat(id, ',', replies_count, ',', author_id, ',', username);
 
-comment on function app.page_tag(text, bigint, boolean, text) is
-  'The entity tag of a page, in its quotes: for whom it is made, whether a next one follows, and its rows, each as app.page_tag_row has it';
+comment on function app.page_tag_row(bigint, integer, bigint, text) is
+  'A row of a timeline as its tag knows it';
 
--- Every expression of a row that may change, in one form for all that make a tag.
-create function app.page_tag_row(id bigint, parent_id bigint, replies_count bigint, author json)
+create function app.page_tag(
+  "rows" text,
+  user_id bigint,
+  representation text default split_part(
+    split_part(current_setting('request.headers', true), '"x-representation":"', 2), '"', 1
+  )
+)
 returns text
 language sql
-immutable
+stable
 parallel safe
-return id::text || ',' || coalesce(parent_id::text, '') || ',' || replies_count::text
-  || ',' || coalesce(author::text, '');
+return representation || '-' || md5(concat(user_id, ' ') || "rows");
 
-comment on function app.page_tag_row(bigint, bigint, bigint, json) is
-  'A row of a page as its tag knows it: what may change of it, and the id, which stands for the rest';
+comment on function app.page_tag(text, bigint, text) is
+  'The entity tag of a page, without its quotes: of its rows and the one beyond it, for whom it is made (null: for everybody), and how it is written out; null without rows';
 
 -- A tag has no quotes within, so finding it with its own is finding it in the list; W/ before it
 -- makes no difference to a comparison of this kind (RFC 9110, 13.1.2).
@@ -42,10 +52,9 @@ returns boolean
 language sql
 immutable
 parallel safe
-return strpos(tags, tag) > 0 or btrim(tags) = '*';
+return strpos(tags, '"' || tag || '"') > 0 or btrim(tags) = '*';
 
-comment on function app.tag_matches(text, text) is
-  'Whether a tag is in the list of If-None-Match';
+comment on function app.tag_matches(text, text) is 'Whether a tag is in the list of If-None-Match';
 
 create function app.page_unchanged(tag text)
 returns boolean
@@ -71,43 +80,27 @@ returns boolean
 language sql
 volatile
 return case
-  when set_config(
-    'response.headers',
-    coalesce(rtrim(nullif(current_setting('response.headers', true), ''), ']') || ',', '[')
-      || '{"ETag": ' || to_json(tag) || '}]',
-    true
-  ) <> '' and strpos(current_setting('request.headers', true), '"if-none-match"') > 0
-    then app.page_unchanged(tag)
+  when strpos(current_setting('request.headers', true), '"x-representation"') > 0 then
+    set_config(
+      'response.headers',
+      coalesce(rtrim(nullif(current_setting('response.headers', true), ''), ']') || ',', '[')
+        || '{"ETag": "\"' || tag || '\""}]',
+      true
+    ) <> '' and case
+      when strpos(current_setting('request.headers', true), '"if-none-match"') > 0
+        then app.page_unchanged(tag)
+      else true
+    end
   else true
 end;
 
 comment on function app.page_tell_tag(text) is
   'Sets the header ETag, and the status 304 where If-None-Match has it. Always true';
 
--- The next page is told by then: the rows were gathered, and app.page_more came with them.
-create function app.page_validate("rows" text, user_id bigint default app.current_user_id())
-returns boolean
-language sql
-volatile
-return case
-  when strpos(current_setting('request.headers', true), '"x-representation"') > 0
-    then app.page_tell_tag(app.page_tag(
-      substring(current_setting('request.headers', true) from '"x-representation":"(-?[0-9]+)"'),
-      user_id,
-      coalesce(strpos(current_setting('response.headers', true), '"X-Next-Cursor"'), 0) > 0,
-      "rows"
-    ))
-  else true
-end;
-
-comment on function app.page_validate(text, bigint) is
-  'Given the rows of a page (app.page_tag_row): tells the tag of it, and that it is unchanged where the client has it. user_id: null for a page that is the same for everybody. Always true';
-
-grant execute on function app.page_tag(text, bigint, boolean, text) to anon, member;
-grant execute on function app.page_tag_row(bigint, bigint, bigint, json) to anon, member;
+grant execute on function app.page_tag_row(bigint, integer, bigint, text) to anon, member;
+grant execute on function app.page_tag(text, bigint, text) to anon, member;
 grant execute on function app.tag_matches(text, text) to anon, member;
 grant execute on function app.page_unchanged(text) to anon, member;
 grant execute on function app.page_tell_tag(text) to anon, member;
-grant execute on function app.page_validate(text, bigint) to anon, member;
 
 commit;

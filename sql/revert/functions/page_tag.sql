@@ -2,11 +2,10 @@
 
 begin;
 
-drop function app.page_validate;
 drop function app.page_tell_tag;
 drop function app.page_unchanged;
 drop function app.tag_matches;
-drop function app.page_tag_row;
 drop function app.page_tag;
+drop function app.page_tag_row;
 
 commit;
