@@ -154,6 +154,9 @@ begin
       and extract(epoch from s.expires_at)::bigint::text = v_claims ->> 'exp'
       and v_claims ->> 'aud' = 'microblog'
       and v_claims ->> 'role' = 'member';
+  if v_user_id is null then
+    return null;
+  end if;
   v_tag := app.page_tag(
     app.feed_rows(
       v_user_id, app.page_top(cursor), coalesce(nullif("limit", '')::integer, 20) + 1,
@@ -162,7 +165,8 @@ begin
     v_user_id,
     representation
   );
-  if app.tag_matches(tags, v_tag) is not true then
+  -- Also where the tag is null: a star would match it.
+  if v_tag is null or not app.tag_matches(tags, v_tag) then
     return null;
   end if;
 
