@@ -39,9 +39,11 @@ def configure(settings: Settings) -> None:
 def configuration(settings: Settings) -> str:
     """Return postgresql.conf: the shared file, then what depends on machine and stack."""
     memory = settings.memory_mb or memory_mb()
+    cores = os.cpu_count() or 1
     values: dict[str, Any] = {
-        **sized(memory, os.cpu_count() or 1),
-        "max_connections": max(100, settings.instances * settings.rest_pool * 2 + 60),
+        **sized(memory, cores),
+        # A PostgREST's backends, each with one that counts; the proxy's, four for each thread.
+        "max_connections": max(100, settings.instances * settings.rest_pool * 2 + 60) + 4 * cores,
         "listen_addresses": "127.0.0.1",
         "port": settings.pg_port,
         "unix_socket_directories": settings.socket_dir,
