@@ -13,7 +13,7 @@
 
 local socket = os.getenv("MICROBLOG_DATABASE_SOCKET") or ""
 local database = os.getenv("MICROBLOG_DATABASE") or ""
-local most, seconds = 4, 1 -- connections of a thread; what one step may take
+local most, seconds = 8, 1 -- connections of a thread; what one step may take
 local idle, open = {}, 0
 local pack, unpack = string.pack, string.unpack
 
