@@ -15,21 +15,38 @@ def servers(instances: Sequence[tuple[int, int]], host: str = "127.0.0.1") -> st
     return "# Generated at every start.\nbackend postgrest from rest\n" + "\n".join(lines) + "\n"
 
 
-def argv(settings: Settings, servers_file: Path) -> list[str]:
-    """Return the command that runs it in the foreground; SIGUSR1 stops it softly."""
-    shared = settings.root / "api" / "haproxy.cfg"
+def argv(settings: Settings, servers_file: Path, shared: Path | None = None) -> list[str]:
+    """Return the command that runs it in the foreground; SIGUSR1 stops it softly.
+
+    ``shared`` is another configuration than the committed one.
+    """
+    shared = shared or settings.root / "api" / "haproxy.cfg"
     return [str(settings.haproxy), "-db", "-f", str(shared), "-f", str(servers_file)]
 
 
+def admin_socket(settings: Settings) -> Path:
+    """Where the stack's proxy takes commands."""
+    return settings.socket_dir / "haproxy.sock"
+
+
 def environment(
-    settings: Settings, host: str, port: int, database: str | None = None
+    settings: Settings,
+    host: str,
+    port: int,
+    admin: Path | None = None,
+    database: str | None = None,
 ) -> dict[str, str]:
-    """Return the variables api/haproxy.cfg and api/unchanged.lua read."""
+    """Return the variables api/haproxy.cfg and api/unchanged.lua read.
+
+    ``admin`` is the path of its admin socket; ``database`` is asked in place of the stack's own.
+    """
+    sockets = {} if admin is None else {"MICROBLOG_ADMIN": str(admin)}
     return {
         "MICROBLOG_BIND": f"{host}:{port}",
         "MICROBLOG_API": str(settings.root / "api"),
         "MICROBLOG_DATABASE_SOCKET": f"unix@{settings.socket_dir}/.s.PGSQL.{settings.pg_port}",
         "MICROBLOG_DATABASE": database or settings.database,
+        **sockets,
     }
 
 
@@ -40,5 +57,6 @@ def configuration_files(settings: Settings) -> list[Path]:
         folder / "haproxy.cfg",
         folder / "cors_origins.lst",
         folder / "unchanged.lua",
+        folder / "cache.map",
         *sorted((folder / "errors").iterdir()),
     ]

@@ -14,13 +14,13 @@
 begin;
 set local role microblog_owner;
 
--- Which posts are on the page follows the same rules as in app.feed_page, but for what lies below
+-- Which posts are on the page follows the same rules as in app.feed_rows, but for what lies below
 -- the horizon. Posts and authors are looked up for what may have changed of them alone.
 --
 -- Runs with the owner's rights, whom row security does not bind: hence the reader's id, and
 -- deleted_at. An entry whose post or author is gone is not on the page, and another row is; where
 -- there is one, the answer is null.
-create function app.feed_rows(user_id bigint, top bigint, "rows" integer, with_own boolean)
+create function app.feed_tag_rows(user_id bigint, top bigint, "rows" integer, with_own boolean)
 returns text
 language plpgsql
 stable
@@ -35,7 +35,7 @@ begin
       array(
         select e.post_id
         from app.feed_entries e
-        where e.user_id = feed_rows.user_id
+        where e.user_id = feed_tag_rows.user_id
           and e.post_id < top
           and e.post_id >= greatest(h.post_id, s.complete_from)
         order by e.post_id desc
@@ -44,17 +44,17 @@ begin
     into v_horizon, v_ids
     from app.feed_horizon h
     cross join app.feed_states s
-    where s.user_id = feed_rows.user_id;
+    where s.user_id = feed_tag_rows.user_id;
 
   v_merged := array(
     select p.id
     from (
-      select feed_rows.user_id as author_id, 0::bigint as from_id, 9007199254740992 as to_id
+      select feed_tag_rows.user_id as author_id, 0::bigint as from_id, 9007199254740992 as to_id
       where with_own
       union all
       select r.author_id, r.from_id, r.to_id
       from app.pull_ranges r
-      join app.follows f on f.follower_id = feed_rows.user_id and f.followed_id = r.author_id
+      join app.follows f on f.follower_id = feed_tag_rows.user_id and f.followed_id = r.author_id
     ) m
     cross join lateral (
       select p.id
@@ -100,7 +100,7 @@ begin
 end
 $$;
 
-comment on function app.feed_rows(bigint, bigint, integer, boolean) is
+comment on function app.feed_tag_rows(bigint, bigint, integer, boolean) is
   'The newest rows older than top of a timeline as its tag knows them; null where that takes more than this looks at';
 
 -- Touches app.sessions, app.secrets and what a timeline is made of (reads), app.rate_limit_buckets
@@ -158,7 +158,7 @@ begin
     return null;
   end if;
   v_tag := app.page_tag(
-    app.feed_rows(
+    app.feed_tag_rows(
       v_user_id, app.page_top(cursor), coalesce(nullif("limit", '')::integer, 20) + 1,
       path = '/rpc/feed_timeline'
     ),

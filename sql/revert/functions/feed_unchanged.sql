@@ -3,7 +3,7 @@
 begin;
 
 drop function app.feed_unchanged;
-drop function app.feed_rows;
+drop function app.feed_tag_rows;
 revoke usage on schema app from proxy;
 
 commit;

@@ -7,7 +7,11 @@ drop function app.rate_limit_take_here;
 drop function app.rate_limit_refuse_request;
 drop function app.rate_limit_tell;
 drop function app.rate_limit_rules;
+drop function app.rate_limit_is_exempt;
 drop function app.rate_limit_address;
+drop function app.rate_limit_inet;
+drop function app.rate_limit_reconnect;
+drop function app.rate_limits_unavailable;
 drop function app.rate_limit_connect;
 
 commit;

@@ -2,7 +2,7 @@
 
 begin;
 
-select 'app.feed_rows'::regproc;
+select 'app.feed_tag_rows'::regproc;
 select 'app.feed_unchanged'::regproc;
 
 rollback;
