@@ -35,9 +35,9 @@ bench: ## Measure on this machine, minutes (options: BENCH_ARGS="twip --rounds 5
 	@bin/setup --bench
 	@$(MICROBLOG) bench run --quick --fresh $(BENCH_ARGS)
 
-bench-full: ## Measure everything at full scale, an hour or two
+bench-full: ## Measure everything at full scale and fill the documents, about 40 minutes
 	@bin/setup --bench
-	@$(MICROBLOG) bench run --preset full --fresh $(BENCH_ARGS)
+	@$(MICROBLOG) bench full $(BENCH_ARGS)
 
 lint: setup ## Check the style of the Python files
 	@.venv/bin/ruff check .

@@ -15,6 +15,53 @@ where c.followers_count <= (
 order by c.followers_count desc, c.user_id
 limit 1;
 
+-- People of each kind that benchmarks want; kinds.sql fills it.
+create table if not exists bench.people (
+  kind text not null,
+  number integer not null,
+  user_id bigint not null,
+  cursor bigint,
+  constraint people_pkey primary key (kind, number)
+);
+grant select on bench.people to member;
+
+-- A timeline by its definition, and how long it is up to so many posts. Author by author, so that
+-- asking it of thousands of people takes seconds.
+create or replace function bench.timeline(reader_id bigint)
+returns setof app.posts
+language sql
+stable
+begin atomic
+  select p.*
+  from (
+    select f.followed_id as author_id from app.follows f where f.follower_id = reader_id
+    union all
+    select reader_id
+  ) a
+  join app.posts p on p.author_id = a.author_id and not p.is_reply;
+end;
+
+create or replace function bench.timeline_length(reader_id bigint, at_most bigint)
+returns bigint
+language sql
+stable
+begin atomic
+  select count(*) from (select from bench.timeline(reader_id) limit at_most) t;
+end;
+
+-- Whoever asks from here on asks as a member, as PostgREST would have it.
+create or replace function bench.as_member(user_id bigint)
+returns void
+language plpgsql
+as $$
+begin
+  perform
+    set_config('role', 'member', true),
+    set_config('microblog.user_id', as_member.user_id::text, true),
+    set_config('request.path', '/rpc/feed_timeline', true);
+end
+$$;
+
 -- The floor of a feed page over HTTP: 20 rows of the same shape and size, read from nowhere.
 create or replace function api.bench_constant()
 returns setof app.page_post
@@ -53,6 +100,27 @@ grant select on bench.kept_pages to microblog_owner;
 revoke execute on function api.bench_kept_page() from public;
 grant execute on function api.bench_kept_page() to member;
 comment on function api.bench_kept_page() is 'A page of one''s timeline that was kept';
+
+-- The floor of a profile over HTTP: one row of the same columns and about the same size.
+create or replace function api.bench_profile()
+returns table (
+  id bigint,
+  username text,
+  description text,
+  created_at timestamptz,
+  followers_count bigint,
+  following_count bigint,
+  posts_count bigint
+)
+language sql
+stable
+begin atomic
+  select 1::bigint, 'user_1'::text, ''::text, now(), 1026999::bigint, 46::bigint, 10::bigint;
+end;
+alter function api.bench_profile() owner to microblog_owner;
+revoke execute on function api.bench_profile() from public;
+grant execute on function api.bench_profile() to member;
+comment on function api.bench_profile() is 'A constant answer of a profile''s size';
 
 -- The pull query of the system this replaces, as its documents print it.
 create or replace function bench.pull(reader_id bigint)
@@ -100,9 +168,8 @@ revoke execute on function api.bench_note(text) from public;
 grant execute on function api.bench_note(text) to member;
 comment on function api.bench_note(text) is 'A row into a bare table';
 
--- One chunk of fan-out (5,000 followers) of a new post, and the bare statement it contains. Callers
--- roll back, so that the data stays as it was. Without triggers, so that the chunk measured is the
--- only delivery of the post.
+-- A post of the made-up author with 100,000 active followers (kinds.sql). Without triggers, so that
+-- what is measured is the only delivery of the post.
 create or replace function bench.new_post()
 returns bigint
 language sql
@@ -110,18 +177,21 @@ volatile
 set session_replication_role = replica
 begin atomic
   insert into app.posts (author_id, content)
-  select c.id, 'To many.' from bench.celebrity c
+  select p.user_id, 'To many.' from bench.people p where p.kind = 'crowd'
   returning id;
 end;
 
+-- One chunk of fan-out (5,000 followers) of a new post, and the bare statement it contains. Callers
+-- roll back, so that the data stays as it was.
 create or replace procedure bench.chunk()
 language plpgsql
 as $$
 begin
   perform app.job_fan_out(
-    jsonb_build_object('post_id', bench.new_post(), 'author_id', c.id), null
+    jsonb_build_object('post_id', bench.new_post(), 'author_id', p.user_id), null
   )
-  from bench.celebrity c;
+  from bench.people p
+  where p.kind = 'crowd';
 end
 $$;
 
@@ -134,9 +204,42 @@ begin
   insert into app.feed_entries (user_id, post_id)
   select f.follower_id, v_post_id
   from app.follows f
-  where f.followed_id = (select c.id from bench.celebrity c)
+  where f.followed_id = (select p.user_id from bench.people p where p.kind = 'crowd')
   order by f.follower_id
   limit 5000;
+end
+$$;
+
+-- The whole delivery of a post, committed: chunk by chunk, as the worker does it, and in one bare
+-- statement. What is delivered stays: it is a post of somebody whom they follow.
+create or replace procedure bench.fan_out_chunked()
+language plpgsql
+as $$
+declare
+  v_author_id constant bigint := (select p.user_id from bench.people p where p.kind = 'crowd');
+  v_args constant jsonb := jsonb_build_object(
+    'post_id', bench.new_post(), 'author_id', v_author_id
+  );
+  v_progress bigint;
+begin
+  loop
+    v_progress := app.job_fan_out(v_args, v_progress);
+    commit;
+    exit when v_progress is null;
+  end loop;
+end
+$$;
+
+create or replace procedure bench.fan_out_bare()
+language plpgsql
+as $$
+declare
+  v_post_id constant bigint := bench.new_post();
+begin
+  insert into app.feed_entries (user_id, post_id)
+  select f.follower_id, v_post_id
+  from app.follows f
+  where f.followed_id = (select p.user_id from bench.people p where p.kind = 'crowd');
 end
 $$;
 
@@ -163,7 +266,7 @@ begin
   insert into bench.chunk_entries (user_id, post_id, author_id, created_at)
   select f.follower_id, v_post_id, f.followed_id, now()
   from app.follows f
-  where f.followed_id = (select c.id from bench.celebrity c)
+  where f.followed_id = (select p.user_id from bench.people p where p.kind = 'crowd')
   order by f.follower_id
   limit 5000;
 end
@@ -196,3 +299,28 @@ begin
 end
 $$;
 grant execute on function bench.check_page(bigint) to member;
+
+-- How a new post of one author reaches its readers, step by step: who posts, and whether a reader
+-- sees it. bench/sql/strategies.sql has the same for the ways not taken.
+create or replace function bench.post(author_id bigint)
+returns bigint
+language plpgsql
+as $$
+declare
+  v_id bigint;
+begin
+  perform bench.as_member(author_id);
+  insert into api.posts (content) values ('Who sees this, and when?') returning id into v_id;
+  return v_id;
+end
+$$;
+
+create or replace function bench.sees(reader_id bigint, post_id bigint)
+returns boolean
+language plpgsql
+as $$
+begin
+  perform bench.as_member(reader_id);
+  return exists (select from api.feed_timeline() t where t.id = sees.post_id);
+end
+$$;

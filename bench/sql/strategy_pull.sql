@@ -1,6 +1,6 @@
-\set reader 20 * random(1, 1000)
+\set number random(1, least(:active, 1000))
 begin;
 set local role member;
-select set_config('microblog.user_id', :reader::text, true), set_config('request.path', '/rpc/feed_timeline', true);
-select json_agg(t) from bench.timeline_pull(:reader) t;
+select set_config('microblog.user_id', p.user_id::text, true), set_config('request.path', '/rpc/feed_timeline', true) from bench.people p where p.kind = 'active' and p.number = :number;
+select json_agg(t) from bench.timeline_pull(app.current_user_id()) t;
 commit;

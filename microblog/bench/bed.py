@@ -1,8 +1,9 @@
 """What scenarios run on: a stack of their own, its data, doors, users, and rivals beside it."""
 
+import os
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +13,7 @@ import psycopg
 from rich.console import Console
 
 from microblog.bench import constant_proxy, record, redis_peer
+from microblog.bench.cost import Peak
 from microblog.bench.result import Data
 from microblog.bench.scenario import BENCH, STACKS, Load, Users
 from microblog.errors import StackError
@@ -23,16 +25,20 @@ from microblog.stack.ports import free_ports
 from microblog.stack.privileges import service_user
 from microblog.stack.process import Process, wait_for
 
-SETTLED_WITHIN = 600.0  # seconds that queued jobs may take after a load
+SETUP_WITHIN = 300.0  # seconds that a statement of a setup may take
+SETTLED_WITHIN = 300.0  # seconds that queued jobs may take after a load
 SESSION = 30 * 86_400  # seconds: tokens outlive the longest run
 
 SIZES = """
 select
-  (select count(*) from app.users),
-  (select count(*) from app.follows),
+  (select count(*) from app.users) - count(c.user_id),
+  (select count(*) from app.follows) - coalesce(sum(c.followers_count), 0),
   (select count(*) from app.posts),
   (select count(*) from app.feed_entries),
   pg_database_size(current_database())
+from bench.people p
+join app.user_counters c on c.user_id = p.user_id
+where p.kind = 'crowd'
 """
 TABLES = """
 select coalesce(p.relname, c.relname), sum(pg_total_relation_size(c.oid))
@@ -48,6 +54,16 @@ select count(*)
 from pg_stat_activity
 where backend_type = 'client backend' and state <> 'idle' and pid <> pg_backend_pid()
   and datname = current_database() and usename <> 'worker'
+"""
+
+DATA = """
+create table bench.data (
+  preset text,
+  seed bigint,
+  seconds double precision,
+  floor_seconds double precision,
+  memory_mib double precision
+)
 """
 
 Connection = psycopg.Connection[Any]
@@ -70,6 +86,7 @@ class Bed:
         self._people: dict[bytes, Path] = {}
         self._celebrity: tuple[int, str] | None = None
         self._limits = ""
+        self._graph = False
         self._exits = ExitStack()
 
     def __enter__(self) -> Self:
@@ -81,10 +98,11 @@ class Bed:
 
     # -- the stack and its data ------------------------------------------------------------------
 
-    def open(self, preset: str | Shape, fresh: bool = False) -> Data:
+    def open(self, preset: str | Shape, fresh: bool = False, floor: bool = False) -> Data:
         """Start the stack, fill an empty database with a preset, add what only benchmarks need.
 
         ``preset`` is one's name or a shape of one's own. ``fresh``: begin with an empty cluster.
+        ``floor``: when seeding, also measure a bare COPY of the same rows.
         Raises StackError where the stack holds something else.
         """
         if fresh:
@@ -99,12 +117,17 @@ class Bed:
         name = preset if isinstance(preset, str) else _named(preset)
         if self._value("select count(*) from app.users") == 0:
             self.say(f"bench: seeding {name}: {shape.users:,} users, {shape.follows:,} follows")
-            with (self.settings.log_dir / "seed.log").open("w") as log:
-                seed(self.settings, shape, console=Console(file=log, width=100))
+            pids = [os.getpid(), *self.pids().get("postgres", [])]
+            with (self.settings.log_dir / "seed.log").open("w") as log, Peak(pids) as peak:
+                seeded = seed(
+                    self.settings, shape, console=Console(file=log, width=100), floor=floor
+                )
             self.connection.execute("create schema bench")
-            self.connection.execute("create table bench.data (preset text, seed bigint)")
-            values = [name, shape.seed]
-            self.connection.execute("insert into bench.data values (%s, %s)", values)
+            self.connection.execute(DATA)
+            self.connection.execute(
+                "insert into bench.data values (%s, %s, %s, %s, %s)",
+                [name, shape.seed, seeded.seconds, seeded.floor, peak.mib],
+            )
         held = None
         if self._value("select to_regclass('bench.data') is not null"):
             held = self.connection.execute("select preset, seed from bench.data").fetchone()
@@ -115,6 +138,7 @@ class Bed:
                 "Begin anew with --fresh, or name another stack: --stack NAME.",
             )
         self.run_sql("sql/objects.sql")
+        self.run_sql("sql/kinds.sql")
         self.run_sql(
             "sql/counters_never_wait.sql"
         )  # a run that was broken off may have left others
@@ -122,6 +146,8 @@ class Bed:
         self.limits("raised")
         self.connection.execute("notify pgrst, 'reload schema'")
         self.user_count = int(self._value("select max(id) from app.users"))
+        kinds = self.connection.execute("select kind, count(*) from bench.people group by 1")
+        self.kinds = {str(kind): int(count) for kind, count in kinds}
         self.settle()
         return self._data(name, shape.seed)
 
@@ -137,6 +163,7 @@ class Bed:
             feed_entries=entries,
             bytes=size,
             tables={name: int(size) for name, size in self.connection.execute(TABLES)},
+            people=self.kinds,
         )
 
     def reshape(self, shape: str) -> bool:
@@ -158,11 +185,36 @@ class Bed:
         if load.store == "naive" and self._value("select to_regclass('naive.posts') is null"):
             self.say("bench: filling the tables with row triggers")
             self.run_sql("sql/twip_naive.sql")
-        if load.store == "redis":
-            self.redis()
+        if load.store == "redis" or load.pushes:
+            self.redis(graph=bool(load.store))
         self.settle()
         self.quiet()
         return changed
+
+    def figure(self, file: str) -> float | None:
+        """Return the number that a file of ``bench/`` gives, None where it gives null."""
+        value = self._value((BENCH / file).read_text())
+        return None if value is None else float(value)
+
+    def prove(self, files: Iterable[str]) -> list[str]:
+        """Return what queries of ``bench/`` say is wrong, a line for each row."""
+        return [
+            str(row[0])
+            for file in files
+            for row in self.connection.execute((BENCH / file).read_text().encode())
+        ]
+
+    def forget(self, begun: int) -> None:
+        """Delete the posts from this id on: timelines are as they were before a round.
+
+        Otherwise a few authors who post thousands of times would fill everybody's pages.
+        """
+        self.connection.execute("delete from app.posts where id >= %s", [begun])
+        self.settle()
+
+    def queued(self) -> int:
+        """Return how many jobs wait or are being worked on."""
+        return int(self._value("select count(*) from app.jobs where state = 'queued'"))
 
     def limits(self, which: str) -> bool:
         """Switch the rate limits off, or so high that none refuses; whether that was a change.
@@ -183,13 +235,14 @@ class Bed:
         """Say why a load cannot be sent here; empty where it can."""
         if load.limits == "off" and not self.has_limits():
             return "this version of the schema has no rate limits to switch off"
-        return redis_peer.absent() if load.store == "redis" else ""
+        if load.figure and not load.setup and self.figure(load.figure) is None:
+            return "not known of this stack; the floor of seeding is measured with --fresh"
+        return redis_peer.absent() if load.store == "redis" or load.pushes else ""
 
     def settle(self) -> float:
         """Wait until no job is queued; seconds it took. StackError where one failed for good."""
         began = time.monotonic()
-        query = "select count(*) from app.jobs where state = 'queued'"
-        wait_for(lambda: self._value(query) == 0, SETTLED_WITHIN, "an empty queue")
+        wait_for(lambda: self.queued() == 0, SETTLED_WITHIN, "an empty queue")
         if dead := self._value("select max(last_error) from app.jobs where state = 'dead'"):
             raise StackError(f"a job failed for good: {dead}")
         return time.monotonic() - began
@@ -215,10 +268,32 @@ class Bed:
             return "127.0.0.1", self.settings.rest_ports[0]
         if load.door == "constant":
             return "127.0.0.1", self._constant_proxy(load.calls[0].path)
-        return "127.0.0.1", self._bare_postgrest()
+        bare, admin = self._bare_postgrest()
+        return "127.0.0.1", self._bare_proxy(bare, admin) if load.door.startswith("proxy") else bare
 
-    def _bare_postgrest(self) -> int:
-        """Start a PostgREST that calls nothing before a request, once; its port."""
+    def _bare_proxy(self, rest_port: int, admin_port: int) -> int:
+        """Start a proxy of the same configuration before that PostgREST, once; its port."""
+        name = "haproxy-bare"
+        if name not in self.processes:
+            (port,) = free_ports(1)
+            folder = self.settings.state / "bare"
+            folder.mkdir(exist_ok=True)
+            servers = folder / "haproxy.servers.cfg"
+            servers.write_text(proxy.servers([(rest_port, admin_port)]))
+            process = Process(
+                name,
+                proxy.argv(self.settings, servers),
+                self.settings.log_dir / f"{name}.log",
+                env=proxy.environment(self.settings, "127.0.0.1", port),
+                prefix=service_user(self.settings.root).prefix,
+            )
+            self.processes[name] = self._exits.enter_context(process)
+            process.wait_ready(lambda: rest.http_status(port, "/rpc/up") is not None)
+            self._ports[name] = port
+        return self._ports[name]
+
+    def _bare_postgrest(self) -> tuple[int, int]:
+        """Start a PostgREST that calls nothing before a request, once; its port and admin port."""
         name = "postgrest-bare"
         if name not in self.processes:
             port, admin_port = free_ports(2)
@@ -236,8 +311,8 @@ class Bed:
             )
             self.processes[name] = self._exits.enter_context(process)
             process.wait_ready(lambda: rest.ready(admin_port))
-            self._ports[name] = port
-        return self._ports[name]
+            self._ports[name], self._ports[f"{name}-admin"] = port, admin_port
+        return self._ports[name], self._ports[f"{name}-admin"]
 
     def _constant_proxy(self, path: str) -> int:
         """Start a proxy that answers what the stack's answers at ``path`` now, once; its port."""
@@ -263,15 +338,17 @@ class Bed:
             self._ports[name] = port
         return self._ports[name]
 
-    def redis(self) -> Path:
-        """Start Redis with the graph in it, once; its socket."""
+    def redis(self, graph: bool) -> Path:
+        """Start Redis, once, with the ``graph`` in it where that is wanted; its socket."""
         socket = self.settings.socket_dir / "redis.sock"
         if "redis" not in self.processes:
             process = redis_peer.server(self.settings, self.folder, socket)
             self.processes["redis"] = self._exits.enter_context(process)
             process.wait_ready(lambda: redis_peer.answers(socket))
+        if graph and not self._graph:
             self.say("bench: loading Redis")
             redis_peer.load(self.connection, socket)
+            self._graph = True
         return socket
 
     def pids(self) -> dict[str, list[int]]:
@@ -288,13 +365,19 @@ class Bed:
 
     def people(self, users: Users) -> Path:
         """Return a file of users with tokens in force, a line "id token" for each."""
-        key = repr((users.count, users.first, users.last)).encode()
+        key = repr((users.count, users.kind, users.first, users.last)).encode()
         if key not in self._people:
             query = (BENCH / "sql" / "people.sql").read_text()
-            values = {"first": users.first, "last": users.last, "count": users.count}
+            values = {
+                "kind": users.kind,
+                "first": users.first,
+                "last": users.last,
+                "count": users.count,
+            }
             rows = self.connection.execute(query, values).fetchall()
             if not rows:
-                raise StackError(f"nobody has an id from {users.first} to {users.last}")
+                who = f"has an id from {users.first} to {users.last}" if users.first else users.kind
+                raise StackError(f"nobody is {who}" if not users.first else f"nobody {who}")
             file = self.folder / f"people-{len(self._people)}"
             file.touch(mode=0o600)
             file.write_text("".join(f"{user} {token}\n" for user, token in rows))
@@ -314,10 +397,14 @@ class Bed:
     def run_sql(self, file: str) -> None:
         """Run a file of ``bench/`` as superuser; StackError with the server's words."""
         try:
+            self.connection.execute(f"set statement_timeout = '{SETUP_WITHIN:.0f}s'")
             for part in _statements((BENCH / file).read_text()):
                 self.connection.execute(part.encode())
         except psycopg.Error as error:
+            self.connection.execute("rollback")  # a file may have begun a transaction
             raise StackError(f"bench/{file} failed: {error}") from error
+        finally:
+            self.connection.execute("set statement_timeout = 0")
 
     def versions(self) -> dict[str, str]:
         """Return the versions of what takes part."""

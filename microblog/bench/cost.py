@@ -1,6 +1,7 @@
 """What a round took from the machine: CPU by process, memory, WAL, buffers, statements."""
 
 import resource
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -90,6 +91,34 @@ class Meter:
         own = resource.getrusage(resource.RUSAGE_SELF)
         used["harness"] = ended.ru_utime + ended.ru_stime + own.ru_utime + own.ru_stime
         return used
+
+
+class Peak:
+    """A context manager that watches the memory of processes and their children together.
+
+    ``mib`` is the most that was seen, as proportional set sizes, in MiB; looks are ``every``
+    seconds apart.
+    """
+
+    def __init__(self, pids: list[int], every: float = 2.0) -> None:
+        self.pids, self.every = pids, every
+        self.mib = 0.0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while True:
+            self.mib = max(self.mib, _memory(self.pids) / 2**20)
+            if self._over.wait(self.every):
+                return
 
 
 def _family(pid: int) -> list[psutil.Process]:

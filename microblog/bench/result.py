@@ -7,7 +7,7 @@ of latencies in microseconds: any HdrHistogram library reads and adds them.
 
 from pathlib import Path
 from statistics import median
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -79,7 +79,8 @@ class Round(msgspec.Struct, kw_only=True):
     model, None in the closed one; ``dropped`` counts what was due and never sent.
     ``lateness`` is how late the generator itself sent what a connection was free for, as the 99th
     percentile in ms; latencies contain it. ``over_time`` are answers of each whole second.
-    ``settle`` is how long after the load's end the jobs it had queued took, in seconds.
+    ``settle`` is how long after the load's end the jobs it had queued took, in seconds; ``left``
+    how many of them there were at its end.
     ``checked`` answers were compared with the definition; ``wrong`` says which were not as it says.
     """
 
@@ -97,6 +98,7 @@ class Round(msgspec.Struct, kw_only=True):
     lateness: float = 0.0
     over_time: list[int] = []
     settle: float = 0.0
+    left: int = 0
     checked: int = 0
     wrong: list[str] = []
     cost: Cost = msgspec.field(default_factory=Cost)
@@ -129,7 +131,7 @@ class Ratio(msgspec.Struct, kw_only=True):
     """The subject's value over another side's, round by round.
 
     ``target`` is what the ratio should reach (or stay under, where lower is better), None where the
-    side is there to be seen only.
+    side is there to be seen only; ``aim`` is what it would better be.
     """
 
     to: str
@@ -138,15 +140,21 @@ class Ratio(msgspec.Struct, kw_only=True):
     low: float
     high: float
     target: float | None = None
+    aim: float | None = None
 
 
 class Target(msgspec.Struct, kw_only=True):
-    """A bound for the subject: ``what`` is rate, errors, dropped, or a percentile (p95, …)."""
+    """A bound for the subject, or ``side``: of rate, errors, dropped, figure or a percentile.
+
+    ``of`` is the operation that a percentile is of (empty: of all).
+    """
 
     what: str
     value: float
     bound: Literal["at least", "at most"]
     source: str = ""
+    side: str = ""
+    of: str = ""
 
 
 class Published(msgspec.Struct, kw_only=True):
@@ -195,6 +203,7 @@ class Data(msgspec.Struct, kw_only=True):
     """What was in the database when the run began.
 
     ``tables``: bytes of each table of app with its indexes, partitions under their parent.
+    ``people``: how many there are of each kind of bench/sql/kinds.sql.
     """
 
     preset: str
@@ -205,6 +214,7 @@ class Data(msgspec.Struct, kw_only=True):
     feed_entries: int
     bytes: int
     tables: dict[str, int] = {}
+    people: dict[str, int] = {}
 
 
 class Run(msgspec.Struct, kw_only=True):
@@ -233,14 +243,20 @@ class Run(msgspec.Struct, kw_only=True):
         return next((one for one in self.scenarios if one.name == name), None)
 
 
-def ratio(to: str, subject: list[float], other: list[float], target: float | None = None) -> Ratio:
+def ratio(
+    to: str,
+    subject: list[float],
+    other: list[float],
+    target: float | None = None,
+    aim: float | None = None,
+) -> Ratio:
     """Compare two sides by their neighbouring rounds; of equal length, nothing is compared with 0.
 
     A pair whose other side is 0 is left out: there is nothing to be a multiple of.
     """
     values = [s / o for s, o in zip(subject, other, strict=True) if o]
     if not values:
-        return Ratio(to=to, values=[], median=0.0, low=0.0, high=0.0, target=target)
+        return Ratio(to=to, values=[], median=0.0, low=0.0, high=0.0, target=target, aim=aim)
     return Ratio(
         to=to,
         values=values,
@@ -248,24 +264,34 @@ def ratio(to: str, subject: list[float], other: list[float], target: float | Non
         low=min(values),
         high=max(values),
         target=target,
+        aim=aim,
     )
 
 
-def read(file: Path) -> Run:
-    """Read a run; raise StackError where the file is none, or of another format."""
+Kept = TypeVar("Kept", bound=msgspec.Struct)
+
+
+def read_kept(file: Path, kind: type[Kept], newest: int) -> Kept:
+    """Read what a command left behind; raise StackError where it is none, or of another format."""
     try:
-        run = msgspec.json.decode(file.read_bytes(), type=Run)
+        kept = msgspec.json.decode(file.read_bytes(), type=kind)
     except OSError as error:
         raise StackError(f"{file} cannot be read: {error.strerror}") from error
-    except msgspec.DecodeError as error:  # also what is valid JSON, but no run
+    except msgspec.DecodeError as error:  # also what is valid JSON, but of another kind
         raise StackError(f"{file} is no result of this version: {error}") from error
-    if run.format != FORMAT:
-        raise StackError(f"{file} is of format {run.format}; this version reads {FORMAT}")
-    return run
+    found = getattr(kept, "format", None)
+    if found != newest:
+        raise StackError(f"{file} is of format {found}; this version reads {newest}")
+    return kept
 
 
-def write(run: Run, file: Path) -> None:
-    """Write a run to a new file; raise FileExistsError rather than overwrite one."""
+def write(kept: msgspec.Struct, file: Path) -> None:
+    """Write to a new file; raise FileExistsError rather than overwrite one."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("xb") as out:
-        out.write(msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
+        out.write(msgspec.json.format(msgspec.json.encode(kept), indent=1) + b"\n")
+
+
+def read(file: Path) -> Run:
+    """Read a run; StackError as of ``read_kept``."""
+    return read_kept(file, Run, FORMAT)

@@ -1,5 +1,6 @@
 """Runs scenarios: sides take turns, round by round, and each round is measured and checked."""
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -29,6 +30,9 @@ from microblog.settings import Settings
 SAMPLES = 40  # answers of a round that are compared with the definition
 CHANGED_WARMUP = 1.5  # seconds at least after a change of the stack or its limits
 QUICK_WARMUP = 0.5  # seconds at most in a quick pass
+LIMIT = 240.0  # seconds after which a scenario gets no further round
+BESIDE = 2.0  # seconds that a turn takes beside its load, before that is known
+BROKEN = "broken off"
 PROBE_RATE = 10.0  # requests per second beside wrk, whose answers cannot be had
 
 
@@ -42,22 +46,25 @@ def run_scenarios(
     preset: str | Shape = "small",
     seed: int = 1,
     fresh: bool = False,
+    floor: bool = False,
+    limit: float = LIMIT,
     say: Callable[[str], None] = lambda _: None,
     progress: bool = True,
 ) -> Run:
     """Measure the scenarios on the stack that ``settings`` name, and return the run, not saved.
 
     ``seconds`` is the length of a round; one that says its own has it, unless ``quick``. ``seed``
-    draws the load. The stack is filled with ``preset``, a name or a shape, if it is empty. Raises
-    StackError where the stack cannot run; a scenario that cannot is among the run's failures, and
-    wrong answers are in the rounds.
+    draws the load. The stack is filled with ``preset``, a name or a shape, if it is empty;
+    ``floor`` measures that against a bare COPY. ``limit``: seconds after which a scenario gets no
+    further round. Raises StackError where the stack cannot run; a scenario that cannot is among the
+    run's failures, and wrong answers are in the rounds. Ctrl-C ends the run with what was measured.
     """
     if any(side.sends == "wrk" for scenario in scenarios for side in scenario.sides):
         wrk.binary()
     commit, changed = record.commit()
     machine = record.machine()
     with Bed(settings, say) as bed:
-        data = bed.open(preset, fresh=fresh)
+        data = bed.open(preset, fresh=fresh, floor=floor)
         run = Run(
             at=datetime.now(UTC).isoformat(timespec="seconds"),
             commit=commit,
@@ -71,24 +78,72 @@ def run_scenarios(
             seconds=seconds,
             quick=quick,
         )
-        turns = sum(len(scenario.sides) for scenario in scenarios) * rounds
+        plan = [_planned(scenario, rounds, seconds, quick) for scenario in scenarios]
+        estimate = Estimate(plan)
         with _progress() if progress else nullcontext() as shown:
-            task = shown.add_task("", total=turns) if shown else None
+            task = shown.add_task("", total=estimate.turns) if shown else None
 
             def step(what: str, done: int) -> None:
                 if shown and task is not None:
                     shown.update(task, description=what, advance=done)
 
-            for scenario in scenarios:
-                length = scenario.seconds if scenario.seconds and not quick else seconds
-                warmup = min(scenario.warmup, QUICK_WARMUP) if quick else scenario.warmup
-                turner = Turner(bed, replace(scenario, warmup=warmup), length, seed, step)
+            for number, (scenario, turns, length) in enumerate(plan, 1):
+                say(f"bench: {number} of {len(plan)}, {scenario.name}; {estimate.left()}")
+                turner = Turner(bed, scenario, length, seed, step, limit)
                 try:
-                    run.scenarios.append(turner.take_turns(rounds))
-                except StackError as error:  # the others are worth having
-                    run.failures[scenario.name] = str(error)
+                    run.scenarios.append(turner.take_turns(turns))
+                except KeyboardInterrupt:
+                    run.failures |= dict.fromkeys([p[0].name for p in plan[number - 1 :]], BROKEN)
+                    say("bench: broken off; what was measured is kept")
+                    break
+                except Exception as error:  # whatever it is: the others are worth having
+                    run.failures[scenario.name] = f"{error}" or repr(error)
                     say(f"{scenario.name}: {error}")
+                estimate.done(number)
     return run
+
+
+Planned = tuple[Scenario, int, float]  # with its number of rounds, and the length of each
+
+
+def _planned(scenario: Scenario, rounds: int, seconds: float, quick: bool) -> Planned:
+    return (
+        replace(scenario, warmup=min(scenario.warmup, QUICK_WARMUP)) if quick else scenario,
+        min(scenario.rounds or rounds, rounds),
+        scenario.seconds if scenario.seconds and not quick else seconds,
+    )
+
+
+class Estimate:
+    """How much time the rest of a run takes, from the time that the part before it took."""
+
+    def __init__(self, plan: Sequence[Planned]) -> None:
+        self.loads = [  # seconds of load and turns of each scenario
+            (
+                sum(rounds * (0.5 if side.figure else length) for side in scenario.sides),
+                rounds * len(scenario.sides),
+            )
+            for scenario, rounds, length in plan
+        ]
+        self.turns = sum(turns for _, turns in self.loads)
+        self.start = time.monotonic()
+        self.over = 0
+
+    def done(self, number: int) -> None:
+        """So many scenarios are over."""
+        self.over = number
+
+    def left(self) -> str:
+        """Tell how long it has been and may take, in minutes."""
+        spent = time.monotonic() - self.start
+        loads, turns = (
+            (sum(part) for part in zip(*self.loads[: self.over], strict=True))
+            if (self.over)
+            else (0.0, 0)
+        )
+        beside = (spent - loads) / turns if turns else BESIDE
+        left = sum(load + count * max(beside, 0.0) for load, count in self.loads[self.over :])
+        return f"{spent / 60:.0f} min over, about {left / 60:.0f} min left"
 
 
 def _progress() -> Progress:
@@ -116,16 +171,23 @@ class Turner:
         seconds: float,
         seed: int,
         step: Callable[[str, int], None] = lambda _, __: None,
+        limit: float = LIMIT,
     ) -> None:
         self.bed, self.scenario, self.seconds, self.seed = bed, scenario, seconds, seed
-        self.step = step
+        self.step, self.limit = step, limit
         self.warm: set[str] = set()
 
     def take_turns(self, rounds: int) -> ScenarioResult:
         """Run all rounds and sum them up; a side that cannot take part says why."""
         scenario = self.scenario
+        limitations = list(scenario.limitations)
         sides = [self._side(load) for load in scenario.sides]
+        start = time.monotonic()
         for number in range(rounds):
+            spent = time.monotonic() - start
+            if number and spent * (number + 1) / number > self.limit:
+                limitations.append(f"{number} of {rounds} rounds, for want of time.")
+                break
             for load, side in zip(scenario.sides, sides, strict=True):
                 self.step(f"{scenario.name}: {load.name}", 0)
                 if not side.absent:
@@ -133,9 +195,11 @@ class Turner:
                 self.step(f"{scenario.name}: {load.name}", 1)
         subject = [one.value for one in sides[0].rounds]
         ratios = [
-            result.ratio(side.name, subject, [one.value for one in side.rounds], load.target)
+            result.ratio(
+                side.name, subject, [one.value for one in side.rounds], load.target, load.aim
+            )
             for load, side in zip(scenario.sides[1:], sides[1:], strict=True)
-            if side.rounds
+            if side.rounds and subject
         ]
         return ScenarioResult(
             name=scenario.name,
@@ -149,7 +213,7 @@ class Turner:
             ratios=ratios,
             targets=scenario.targets,
             published=scenario.published,
-            limitations=scenario.limitations,
+            limitations=limitations,
         )
 
     def _side(self, load: Load) -> Side:
@@ -168,17 +232,26 @@ class Turner:
         """Run one round of one side: prepare, warm up, measure, settle, check."""
         bed = self.bed
         changed = bed.ready(load)
+        if load.figure:
+            return self.figure(load)
         job = self.job(load, number)
         warmup = max(self.scenario.warmup, CHANGED_WARMUP) if changed else self.scenario.warmup
         if warmup and (changed or load.name not in self.warm):
+            begun = check.newest_post(bed.connection)
             generate(replace(job, seconds=warmup, samples=0, seed=job.seed + 500_000))
             self.warm.add(load.name)
             bed.settle()
+            bed.forget(begun)
         begun = check.newest_post(bed.connection)
+        for file in load.queue:
+            bed.run_sql(file)
         at = datetime.now(UTC).isoformat(timespec="seconds")
         with Meter(bed.connection, bed.pids()) as meter:
             outcome = self.send(job)
             meter.generator = outcome.cpu or None
+            left = bed.queued()
+            if load.queue:  # what was queued on purpose is not waited for
+                bed.forget(begun)
             settle = bed.settle()
         samples = [one for one in outcome.samples if one.user not in set(outcome.unsteady)]
         if not outcome.count:
@@ -186,6 +259,8 @@ class Turner:
                 f"{self.scenario.name}: {load.name!r} got no right answer in {self.seconds:g} s",
                 f"Errors: {outcome.errors}" if outcome.errors else "",
             )
+        wrong = check.wrong(bed.connection, samples, begun) + bed.prove(load.proofs)
+        bed.forget(begun)
         return Round(
             at=at,
             seconds=outcome.seconds,
@@ -201,10 +276,22 @@ class Turner:
             lateness=round(outcome.lateness, 3),
             over_time=outcome.over_time,
             settle=round(settle, 3),
+            left=left,
             checked=len(samples),
-            wrong=check.wrong(bed.connection, samples, begun),
+            wrong=wrong,
             cost=meter.cost,
         )
+
+    def figure(self, load: Load) -> Round:
+        """Ask for a number; what the asking took is the round's cost."""
+        bed = self.bed
+        at, start = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
+        with Meter(bed.connection, bed.pids()) as meter:
+            value = bed.figure(load.figure)
+        if value is None:
+            raise StackError(f"{self.scenario.name}: {load.name!r} has no figure")
+        taken = time.monotonic() - start
+        return Round(at=at, seconds=taken, value=value, count=1, rate=1 / taken, cost=meter.cost)
 
     def job(self, load: Load, number: int) -> Job:
         """Describe one round; the same number draws the same load for each side."""
@@ -220,10 +307,13 @@ class Turner:
             actors=str(bed.people(self.scenario.users)),
             celebrity=bed.celebrity() if celebrity else (0, ""),
             user_count=bed.user_count,
+            people=bed.kinds,
             seconds=self.seconds,
             seed=self.seed + 10_000 * number,
             samples=SAMPLES,
-            redis=str(bed.redis()) if load.store == "redis" else "",
+            redis=str(bed.redis(load.store == "redis"))
+            if load.store == "redis" or load.pushes
+            else "",
             pgbench=str(bed.settings.pg_bin / "pgbench"),
         )
 

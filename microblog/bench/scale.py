@@ -9,12 +9,12 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from microblog.bench import record, scale_result
+from microblog.bench import record, result
 from microblog.bench.report import words
 from microblog.bench.result import Run, ScenarioResult, Side
 from microblog.bench.run import run_scenarios
 from microblog.bench.scale_result import Curve, Point, Scaling
-from microblog.bench.scenario import BENCH, Load, Scenario, Users
+from microblog.bench.scenario import BENCH, Load, Scenario, Users, used_files
 from microblog.errors import StackError
 from microblog.seed import PRESETS
 from microblog.seed.shape import Shape
@@ -77,7 +77,7 @@ def read(file: Path) -> Sizes:
         raise StackError(f"{file.name}: {error}") from error
     if len(set(sizes.sizes)) < 2 or min(sizes.sizes) < 1:
         raise StackError(f"{file.name}: sizes are two or more different ones, each 1 or more")
-    for needed in (*sizes.load.setup, *(script.file for script in sizes.load.scripts)):
+    for needed in used_files(sizes.load):
         if not (BENCH / needed).is_file():
             raise StackError(f"{file.name}: bench/{needed} does not exist")
     return sizes
@@ -203,5 +203,5 @@ def save(scaling: Scaling, folder: Path = FOLDER) -> Path:
     """Write curves to a new file named by their time (UTC) and commit."""
     at = datetime.fromisoformat(scaling.at).astimezone(UTC)
     file = folder / f"{at:%Y%m%dT%H%M%SZ}-{scaling.commit}.json"
-    scale_result.write(scaling, file)
+    result.write(scaling, file)
     return file

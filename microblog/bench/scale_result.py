@@ -6,8 +6,7 @@ from statistics import median
 import msgspec
 
 from microblog.bench.fit import Fit, power_law
-from microblog.bench.result import Machine
-from microblog.errors import StackError
+from microblog.bench.result import Machine, read_kept
 
 FORMAT = 1
 
@@ -65,20 +64,5 @@ class Scaling(msgspec.Struct, kw_only=True):
 
 
 def read(file: Path) -> Scaling:
-    """Read curves; raise StackError where the file holds none."""
-    try:
-        scaling = msgspec.json.decode(file.read_bytes(), type=Scaling)
-    except OSError as error:
-        raise StackError(f"{file} cannot be read: {error.strerror}") from error
-    except msgspec.DecodeError as error:
-        raise StackError(f"{file} holds no curves of this version: {error}") from error
-    if scaling.format != FORMAT:
-        raise StackError(f"{file} is of format {scaling.format}; this version reads {FORMAT}")
-    return scaling
-
-
-def write(scaling: Scaling, file: Path) -> None:
-    """Write curves to a new file; raise FileExistsError rather than overwrite one."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("xb") as out:
-        out.write(msgspec.json.format(msgspec.json.encode(scaling), indent=1) + b"\n")
+    """Read curves; StackError as of ``read_kept``."""
+    return read_kept(file, Scaling, FORMAT)

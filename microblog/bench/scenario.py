@@ -12,7 +12,7 @@ from microblog.settings import ROOT
 
 BENCH = ROOT / "bench"
 STACKS = {"direct": (False, 1), "pooled": (True, 1), "two": (False, 2), "pooled-two": (True, 2)}
-MEASURES = ("rate", *PERCENTILES)
+MEASURES = ("rate", "figure", *PERCENTILES)
 PLACEHOLDERS = ("user", "other", "text", "cursor")
 
 
@@ -48,28 +48,58 @@ class Script(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     weight: int = 1
 
 
+class Delivery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """How a post reaches its readers: operation "post" until the call returned, "delivered" until
+    all readers looked at see it.
+
+    ``by`` is a kind of authors (bench/sql/kinds.sql). ``post`` is a function of the schema bench
+    from an author to a post's id, ``sees`` one of (reader, post) that tells whether the post is on
+    the reader's page. ``work``, if there is one, delivers a post: a job that waits for nobody.
+    ``at_once``: it is an error where a reader does not see it at the first look.
+    """
+
+    by: str
+    post: str = "post"
+    sees: str = "sees"
+    work: str = ""
+    at_once: bool = False
+
+
 class Load(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """One side of a scenario: who sends what, how fast, and to which stack.
 
-    Exactly one of ``calls`` (HTTP), ``scripts`` (pgbench) and ``store`` (the Twip mix) says what.
+    Exactly one of ``calls`` (HTTP), ``scripts`` (pgbench), ``store`` (the Twip mix), ``delivery``
+    (posts, until their readers see them), ``pushes`` (a post into Redis lists) and ``figure`` (a
+    file of SQL that gives one number, or null where it is not known) says what.
     With ``rate`` (per second) the model is open: what is due is sent, or counted as dropped,
     however slow the answers are; ``clients`` is then the most connections. Without, ``clients``
     send one after the other. ``door`` is where the requests go: the proxy, PostgREST itself, a
-    PostgREST without the function that checks each request, or a proxy that has the first call's
-    answer as a file. ``limits``: rate limits count, but are
-    too high to refuse anything, or are switched off. ``setup`` is SQL before each round.
-    ``variables`` are given to the pgbench scripts, beside users, the number of users.
-    ``target`` is what the subject's measure should be in multiples of this side's.
+    PostgREST without the function that checks each request, by itself or behind a proxy of its own,
+    or a proxy that has the first call's answer as a file.
+    ``limits``: rate limits count, but are too high to refuse anything, or are switched off.
+    ``setup`` is SQL before each round; ``queue`` the same once everything has settled: it may leave
+    jobs behind. ``proofs`` are queries after each round; every row that one returns is a wrong
+    answer. ``variables`` are given to the pgbench scripts, beside users, the number of users, and
+    the number of people of each kind.
+    ``target`` is what the subject's measure should be in multiples of this side's, ``aim`` what it
+    would better be.
     """
 
     name: str
     role: Role = "peer"
-    generator: Literal["own", "wrk", "pgbench", "twip"] | None = None
+    generator: (
+        Literal["own", "wrk", "pgbench", "twip", "delivery", "redis_push", "figure"] | None
+    ) = None
     stack: str = "direct"
-    door: Literal["proxy", "postgrest", "no-pre-request", "constant"] = "proxy"
+    door: Literal["proxy", "postgrest", "no-pre-request", "proxy-no-pre-request", "constant"] = (
+        "proxy"
+    )
     calls: list[Call] = []
     scripts: list[Script] = []
     store: Literal["", "ours", "naive", "redis"] = ""
+    delivery: Delivery | None = None
+    pushes: Literal["", "redis", "redis-raw"] = ""
+    figure: str = ""
     clients: int = 16
     threads: int = 1
     rate: float | None = None
@@ -78,7 +108,10 @@ class Load(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     limits: Literal["raised", "off"] = "raised"
     variables: dict[str, int] = {}
     setup: list[str] = []
+    queue: list[str] = []
+    proofs: list[str] = []
     target: float | None = None
+    aim: float | None = None
 
     @property
     def model(self) -> Literal["open", "closed"]:
@@ -90,16 +123,28 @@ class Load(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         """The generator: the one named, or the one that fits what is sent."""
         if self.generator:
             return self.generator
-        return "own" if self.calls else "pgbench" if self.scripts else "twip"
+        return next(name for name, sent in self.sent().items() if sent)
+
+    def sent(self) -> dict[str, object]:
+        """What is sent, by the generator that sends it unless another one is named."""
+        return {
+            "own": self.calls,
+            "pgbench": self.scripts,
+            "twip": self.store,
+            "delivery": self.delivery,
+            "redis_push": self.pushes,
+            "figure": self.figure,
+        }
 
 
 class Users(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Who asks: ``count`` users spread over all, or the ids ``first`` to ``last``.
+    """Who asks: ``count`` users of a kind (bench/sql/kinds.sql), or the ids ``first`` to ``last``.
 
     ``popularity``: all alike, or by Zipf's law: the k-th most active asks 1/k^exponent as often.
     """
 
     count: int = 1000
+    kind: str = "active"
     first: int = 0
     last: int = 0
     popularity: Literal["uniform", "zipf"] = "zipf"
@@ -111,7 +156,8 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     ``measure`` is rate or a percentile of the latency, ``of`` the operation (empty: of all).
     ``warmup`` are seconds that count for nothing, before a side's first round and after each change
-    of the stack. ``seconds`` is the length of a round in full runs (0: that of the run).
+    of the stack. ``seconds`` is the length of a round in full runs (0: that of the run), ``rounds``
+    how many there are at most (0: as many as the run says).
     """
 
     name: str = ""
@@ -122,6 +168,7 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     of: str = ""
     quick: bool = False
     seconds: float = 0.0
+    rounds: int = 0
     warmup: float = 1.0
     users: Users = msgspec.field(default_factory=Users)
     sides: list[Load]
@@ -131,8 +178,13 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def better(self) -> Better:
-        """Whether more is better: of a rate yes, of a latency no."""
+        """Whether more is better: of a rate yes, of a latency or a figure (seconds, bytes) no."""
         return "higher" if self.measure == "rate" else "lower"
+
+    @property
+    def small_only(self) -> bool:
+        """Whether the largest network is out of reach: rivals are filled with every follow."""
+        return any(side.store in ("naive", "redis") for side in self.sides)
 
 
 def read(file: Path) -> Scenario:
@@ -172,6 +224,10 @@ def _problems(scenario: Scenario) -> list[str]:
     for target in scenario.targets:
         if target.what not in (*MEASURES, "errors", "dropped"):
             found.append(f"a target is for {', '.join(MEASURES)}, errors or dropped")
+        if target.side and target.side not in names:
+            found.append(f"a target is for {target.side!r}, which is no side")
+    if len({bool(side.figure) for side in scenario.sides} | {scenario.measure == "figure"}) > 1:
+        found.append('measure = "figure" and sides with a figure belong together')
     for side in scenario.sides:
         found += [f"side {side.name!r}: {problem}" for problem in _side_problems(side)]
         if scenario.of and scenario.of not in _operations(side):
@@ -181,11 +237,13 @@ def _problems(scenario: Scenario) -> list[str]:
 
 def _side_problems(side: Load) -> list[str]:
     found = []
-    if sum(bool(what) for what in (side.calls, side.scripts, side.store)) != 1:
-        found.append("exactly one of calls, scripts and store says what is sent")
+    sent = side.sent()
+    if sum(bool(what) for what in sent.values()) != 1:
+        found.append(
+            "exactly one of calls, scripts, store, delivery, pushes and figure says what is sent"
+        )
         return found
-    fits = {"own": side.calls, "wrk": side.calls, "pgbench": side.scripts, "twip": side.store}
-    if not fits[side.sends]:
+    if not {**sent, "wrk": side.calls}[side.sends]:
         found.append(f"the generator {side.sends} does not send that")
     if side.sends == "wrk" and (
         side.rate is not None
@@ -198,8 +256,8 @@ def _side_problems(side: Load) -> list[str]:
         found.append("conditional is a share, from 0 to 1")
     if side.sends != "wrk" and any(call.conditional for call in side.calls):
         found.append("conditional requests are sent by wrk")
-    if side.sends == "twip" and side.rate is not None:
-        found.append("the Twip mix is sent in the closed model; leave rate out")
+    if side.sends not in ("own", "wrk", "pgbench") and side.rate is not None:
+        found.append("only calls and scripts are sent at a rate; leave it out")
     if side.stack not in STACKS:
         found.append(f"stack is one of {', '.join(STACKS)}, not {side.stack!r}")
     if side.clients < 1 or side.threads < 1 or side.threads > side.clients:
@@ -208,15 +266,29 @@ def _side_problems(side: Load) -> list[str]:
         found.append("rate is more than 0 per second")
     if any(one.weight <= 0 for one in (*side.calls, *side.scripts)):
         found.append("a weight is more than 0")
-    for file in (*side.setup, *(script.file for script in side.scripts)):
+    for file in used_files(side):
         if not (BENCH / file).is_file():
             found.append(f"bench/{file} does not exist")
     return found
 
 
+def used_files(side: Load) -> list[str]:
+    """Return the files of SQL that a load uses, relative to ``bench/``."""
+    scripts = [script.file for script in side.scripts]
+    return [
+        *side.setup,
+        *side.queue,
+        *side.proofs,
+        *scripts,
+        *([side.figure] if side.figure else []),
+    ]
+
+
 def _operations(side: Load) -> list[str]:
     if side.store:
         return ["post", "check", "subscribe", "logout"]
+    if side.delivery:
+        return ["post", "delivered"]
     return [one.name for one in (*side.calls, *side.scripts)]
 
 

@@ -7,6 +7,7 @@ import click
 PARTS = {
     "list": "microblog.commands.bench_list",
     "run": "microblog.commands.bench_run",
+    "full": "microblog.commands.bench_full",
     "report": "microblog.commands.bench_report",
     "compare": "microblog.commands.bench_compare",
     "scale": "microblog.commands.bench_scale",

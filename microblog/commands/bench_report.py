@@ -1,24 +1,22 @@
 """``microblog bench report``."""
 
+import os
 from pathlib import Path
 
 import click
 
 from microblog.bench import scale_result
 from microblog.bench.record import RESULTS
+from microblog.bench.report import documents
 from microblog.bench.report.page import page
-from microblog.bench.report.pages import filled, markdown
 from microblog.bench.report.terminal import show
 from microblog.bench.result import read
 from microblog.commands.bench_files import newest, run_file
 from microblog.commands.common import console, say
-from microblog.settings import ROOT
-
-PAGE = ROOT / "docs" / "benchmarks.md"
 
 
 @click.command()
-@click.argument("run", required=False)
+@click.argument("runs", nargs=-1)
 @click.option(
     "--scale",
     "curves",
@@ -30,28 +28,31 @@ PAGE = ROOT / "docs" / "benchmarks.md"
     "--html",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Where the page goes. Default: beside RUN, with the ending .html.",
+    help="Where the page of the last run goes. Default: beside it, with the ending .html.",
 )
-@click.option("--write", is_flag=True, help="Put the tables into docs/benchmarks.md.")
-def command(run: str | None, curves: Path | None, html: Path | None, write: bool) -> None:
-    """Show RUN (a file, or how its name begins; default: the newest): tables here, plots in a page.
+@click.option("--write", is_flag=True, help="Put tables and plot into README.md and docs.")
+def command(runs: tuple[str, ...], curves: Path | None, html: Path | None, write: bool) -> None:
+    """Show RUNS (files, or how their names begin; default: the newest).
 
-    The page is one file that loads nothing from elsewhere.
+    Tables here, plots in a page, one file that loads nothing from elsewhere. Of several runs the
+    documents get each scenario from the last one that has it.
     """
-    file = run_file(run)
-    measured = read(file)
-    show(measured, console)
+    files = [run_file(name) for name in runs] or [run_file(None)]
+    for file in files:
+        show(read(file), console)
     curves = curves or newest(RESULTS / "scale")
     scaling = scale_result.read(curves) if curves else None
-    source = f"Figures: bench/results/{file.name}" + (
+    last = files[-1]
+    source = f"Figures: bench/results/{last.name}" + (
         f"; curves: bench/results/scale/{curves.name}." if curves else "."
     )
-    html = html or file.with_suffix(".html")
-    html.write_text(page(measured, source, scaling.curves if scaling else ()))
+    html = html or last.with_suffix(".html")
+    html.write_text(page(read(last), source, scaling.curves if scaling else ()))
     say(f"report: {html}")
     if write:
-        sources = [f"bench/results/{file.name}"]
-        if curves:
-            sources.append(f"bench/results/scale/{curves.name}")
-        PAGE.write_text(filled(PAGE.read_text(), "figures", markdown(measured, sources, scaling)))
-        say(f"report: {PAGE.relative_to(ROOT)} filled from {' and '.join(sources)}")
+        written = documents.write(
+            [(read(file), f"bench/results/{file.name}") for file in files],
+            (scaling, f"bench/results/scale/{curves.name}") if scaling and curves else None,
+        )
+        for file in written:
+            say(f"report: {os.path.relpath(file)} written")

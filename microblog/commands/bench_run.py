@@ -14,6 +14,7 @@ from microblog.seed import PRESETS
 from microblog.settings import Settings
 
 QUICK_SECONDS = 2.0
+QUICK_ROUNDS = 2
 
 
 @click.command()
@@ -22,7 +23,9 @@ QUICK_SECONDS = 2.0
 @click.option(
     "--preset", type=click.Choice(list(PRESETS)), default="small", help="Data. Default: small."
 )
-@click.option("--rounds", type=click.IntRange(1, 100), default=3, help="Turns of each side.")
+@click.option(
+    "--rounds", type=click.IntRange(1, 100), help="Turns of each side. Default: 3; quick: 2."
+)
 @click.option(
     "--seconds", type=click.FloatRange(1, 3600), help="Length of a turn. Default: 10; quick: 2."
 )
@@ -33,7 +36,7 @@ def command(
     scenarios: tuple[str, ...],
     stack: str | None,
     preset: str,
-    rounds: int,
+    rounds: int | None,
     seconds: float | None,
     quick: bool,
     seed: int,
@@ -42,18 +45,23 @@ def command(
     """Measure SCENARIOS (default: all), each beside its floors and rivals.
 
     Starts a stack of its own and stops it afterwards; its data stays for the next run. The result
-    is a new file under bench/results. Exit code 1 where an answer was wrong or a scenario failed.
+    is a new file under bench/results. What would fill rival stores with every follow of the preset
+    full is left out there, unless named. Exit code 1 where an answer was wrong or a scenario
+    failed.
     """
     chosen = read_all(scenarios, quick)
+    if preset == "full" and not scenarios:
+        chosen = [one for one in chosen if not one.small_only]
     run = run_scenarios(
         Settings.load(stack or f"bench-{preset}"),
         chosen,
-        rounds=rounds,
+        rounds=rounds or (QUICK_ROUNDS if quick else 3),
         seconds=seconds or (QUICK_SECONDS if quick else 10.0),
         quick=quick,
         preset=preset,
         seed=seed,
         fresh=fresh,
+        floor=not quick,
         say=say,
     )
     file = record.save(run, record.RESULTS)

@@ -10,6 +10,12 @@ from microblog.seed import PRESETS
 from microblog.settings import ROOT
 
 
+def with_full(curve: scale.Sizes) -> scale.Sizes:
+    """Return a curve over users with the network full among its sizes; others as they are."""
+    largest = PRESETS["full"].users
+    return replace(curve, sizes=sorted({*curve.sizes, largest})) if curve.vary == "users" else curve
+
+
 @click.command()
 @click.argument("curves", nargs=-1)
 @click.option(
@@ -31,11 +37,8 @@ def command(
     Networks of other sizes than the preset's get stacks of their own, NAME-SIZE, whose
     data stays for the next time.
     """
-    largest = PRESETS["full"].users
-    wanted = [
-        replace(one, sizes=sorted({*one.sizes, largest})) if full and one.vary == "users" else one
-        for one in scale.read_all(curves)
-    ]
+    found = scale.read_all(curves)
+    wanted = [with_full(one) for one in found] if full else found
     measured = scale.run(
         wanted,
         stack=stack,

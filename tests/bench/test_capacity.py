@@ -8,11 +8,11 @@ import pytest
 
 from microblog.bench import capacity, scale_result
 from microblog.bench.capacity import Assumptions, Unit
-from microblog.bench.report.pages import NOTHING, filled, markdown
+from microblog.bench.report import documents
+from microblog.bench.report.pages import NOTHING, Source, filled
 from microblog.bench.result import Cost, Run, read
 from microblog.bench.scale_result import Curve, Point, Scaling
 from microblog.commands.bench_capacity import PAGE
-from microblog.commands.bench_report import PAGE as FIGURES
 from microblog.errors import StackError
 from microblog.settings import ROOT
 from tests.bench import made_up
@@ -151,27 +151,34 @@ def test_only_the_marked_part_of_a_page_is_replaced() -> None:
             filled(wrong, "some", "new")
 
 
-def sources(page: str) -> tuple[list[str], Run | None, Scaling | None]:
-    """Return the files that a page names, with the run and the curves in them; none before any."""
+def sources(page: str) -> tuple[list[Source], tuple[Scaling, str] | None]:
+    """Return the runs, and the curves, of the files that a page names; none before any."""
     names = re.findall(r"`(bench/results/[^`]+\.json)`", page)
-    run, curves = [*names, None, None][:2]
+    curves = [name for name in names if "/scale/" in name]
     return (
-        names,
-        read(ROOT / run) if run else None,
-        scale_result.read(ROOT / curves) if curves else None,
+        [(read(ROOT / name), name) for name in names if name not in curves],
+        (scale_result.read(ROOT / curves[0]), curves[0]) if curves else None,
     )
 
 
 def test_the_capacity_page_is_what_its_result_files_say() -> None:
     """Nobody types a figure into it: `microblog bench capacity --write` gives the same page."""
     page = PAGE.read_text()
-    names, run, curves = sources(page)
+    runs, curves = sources(page)
     sizes, assumed = [1e7, 1e8], Assumptions()
-    text = capacity.markdown(run, names, sizes, assumed, curves) if run else NOTHING
+    text = NOTHING
+    if runs:
+        names = [runs[0][1], *([curves[1]] if curves else [])]
+        scaling = curves[0] if curves else None
+        text = capacity.markdown(runs[0][0], names, sizes, assumed, scaling)
     assert filled(page, "capacity", text) == page
 
 
-def test_the_page_of_benchmarks_is_what_its_result_files_say() -> None:
-    page = FIGURES.read_text()
-    names, run, curves = sources(page)
-    assert filled(page, "figures", markdown(run, names, curves) if run else NOTHING) == page
+def test_readme_and_benchmarks_are_what_the_result_files_say() -> None:
+    """`microblog bench report RUNS --write` with the files that the page names gives the same."""
+    runs, curves = sources(documents.FIGURES.read_text())
+    for file, text in documents.written(runs, curves):
+        if file == documents.PLOT:  # its fonts are the machine's
+            assert file.read_text().startswith("<svg")
+        else:
+            assert file.read_text() == text, file

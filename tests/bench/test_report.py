@@ -3,18 +3,22 @@
 import random
 import re
 from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from microblog.bench import histogram
-from microblog.bench.report import figures, terminal
+from microblog.bench.report import figures, reasons, strategies, terminal, words
 from microblog.bench.report.facts import warnings
 from microblog.bench.report.page import page
-from microblog.bench.result import Cost, Round, Run, Side, Target, ratio
+from microblog.bench.report.pages import latest
+from microblog.bench.result import Cost, Round, Run, ScenarioResult, Side, Target, ratio
 from microblog.bench.scale_result import Curve, Point
-from microblog.bench.scenario import BENCH
+from microblog.bench.scenario import BENCH, read_all
 from tests.bench.made_up import latencies, one_round, run
 
 
@@ -109,8 +113,8 @@ def test_light_and_dark_both_have_every_colour_that_is_used(source: str) -> None
 def test_every_scenario_side_call_and_limitation_is_on_the_page(made: Run, shown: Elements) -> None:
     for scenario in made.scenarios:
         assert scenario.name in shown.values("id")
-        for words in (scenario.title, *scenario.limitations):
-            assert words in shown.text
+        for text in (scenario.title, *scenario.limitations):
+            assert text in shown.text
         for side in scenario.sides:
             assert side.name in shown.text
             for operation in figures.operations(side):
@@ -205,7 +209,7 @@ def test_what_lessens_a_runs_worth_is_said_first() -> None:
     one.lateness = 20.0
     one.latency.mean = 1000 * 1.2 * 250 / one.rate
     told = " ".join(warnings(made))
-    for words in (
+    for sentence in (
         "not in commit",
         "quick pass",
         "not quiet",
@@ -213,7 +217,7 @@ def test_what_lessens_a_runs_worth_is_said_first() -> None:
         "20 ms late",
         "says 300 at once",
     ):
-        assert words in told
+        assert sentence in told
 
 
 def test_the_terminal_shows_each_side_and_what_missed_its_target(made: Run) -> None:
@@ -230,3 +234,118 @@ def test_the_terminal_shows_each_side_and_what_missed_its_target(made: Run) -> N
         scaling = type("Some", (), {"curves": CURVES})()
         terminal.show_curves(scaling, console)
     assert "reached exponent at most 0.1" in captured.get()
+
+
+def with_strategies(**values: float) -> Run:
+    """A run in which the strategies were compared; ``values`` are p50 in ms, or bytes."""
+    made = run(rounds=1, samples=0)
+    rng = random.Random(3)
+
+    def side(name: str, milliseconds: float, *operations: str) -> Side:
+        one = one_round(rng, 100, milliseconds, noise=0, mix=dict.fromkeys(operations, 0.5))
+        return Side(name=name, role="peer", model="closed", generator="pgbench", rounds=[one])
+
+    def of(name: str, sides: list[Side], measure: str = "p50") -> ScenarioResult:
+        return ScenarioResult(
+            name=name, title=name, about="", unit="ms", measure=measure, of="", better="lower",
+            sides=sides,
+        )  # fmt: skip
+
+    names = ("hybrid: ours", "pull: theirs", "push: theirs")
+    view = side("concurrently", 1)
+    view.rounds[0].value = 7.0
+    tables = []
+    for name, value in (("app.feed_entries", 80.0), ("the reference system's table", 180.0)):
+        table = side(name, 1)
+        table.rounds[0].value = value
+        tables.append(table)
+    read = [side(name, values["read"]) for name in (*names, "all feeds in one view")]
+    made.scenarios = [
+        of("strategies", read),
+        of("strategies-delivery", [side(n, values["write"], "post", "delivered") for n in names]),
+        of("storage", tables, "figure"),
+        of("view-refresh", [view], "figure"),
+    ]
+    return made
+
+
+def test_the_strategies_are_compared_by_what_was_measured_of_each() -> None:
+    made = with_strategies(read=2.0, write=30.0)
+    hybrid, pull, push, view = strategies.measured(made)
+    assert hybrid.read is not None
+    assert hybrid.read.p50 == pytest.approx(2.0, rel=0.2)
+    assert hybrid.post == pytest.approx(30.0, rel=0.2)
+    assert hybrid.delivered == pytest.approx(60.0, rel=0.2)
+    assert (hybrid.entry, pull.entry, push.entry, view.entry) == (80.0, 0.0, 180.0, None)
+    assert view.post == pull.post
+    assert view.delivered == 1000 * (300 + 7 + 60)
+    told = strategies.markdown(made)
+    assert "| up to 367 s |" in told
+    assert "| **hybrid** |" in told
+    assert "One refresh took 7 s: `view-refresh` says" in told
+    assert strategies.markdown(run(rounds=1, samples=0)) == "Nothing is measured yet."
+
+
+def test_the_plot_of_the_strategies_is_a_file_that_needs_no_page() -> None:
+    drawing = strategies.plot(with_strategies(read=2.0, write=30.0))
+    assert drawing is not None
+    text = drawing.file((BENCH / "page/page.css").read_text())
+    ElementTree.fromstring(text)
+    assert "var(" not in text
+    assert text.startswith("<svg xmlns=")
+    for name in ("hybrid", "pull", "push", "materialised view"):
+        assert name in text
+    assert strategies.plot(run(rounds=1, samples=0)) is None
+
+
+def test_of_several_runs_each_scenario_is_that_of_the_last_that_has_it() -> None:
+    first, second = run(rounds=1, samples=0), run(rounds=1, samples=0)
+    second.scenarios = second.scenarios[:1]
+    kept = latest([(first, "first"), (second, "second")])
+    names = [(name, [one.name for one in made.scenarios]) for made, name in kept]
+    assert names == [
+        ("first", [one.name for one in first.scenarios[1:]]),
+        ("second", [second.scenarios[0].name]),
+    ]
+    assert [name for _, name in latest([(second, "second"), (first, "first")])] == ["first"]
+
+
+def test_a_bound_may_be_of_another_side_and_of_one_operation(made: Run) -> None:
+    scenario = made.scenario("timeline")
+    assert scenario is not None
+    floor = scenario.sides[1]
+    target = Target(what="p50", value=0.001, bound="at most", side=floor.name, of="post")
+    scenario = replace(scenario, targets=[target], ratios=[])
+    (found,) = figures.verdicts(scenario)
+    assert found.asked == "no pre-request: median latency of post at most 0.001 ms"
+    assert not found.met
+    expected = figures.of_side(floor, "p50", "post")
+    assert expected != figures.of_side(scenario.subject, "p50", "post")
+    assert found.found == words.number(expected)
+
+
+def test_a_missed_target_is_told_with_its_reason_and_its_aim(
+    made: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "reasons.toml"
+    file.write_text('[login-flood]\n"quiet" = "bcrypt is slow on purpose"\n')
+    monkeypatch.setattr(reasons, "FILE", file)
+    reasons.known.cache_clear()
+    scenario = made.scenario("login-flood")
+    assert scenario is not None
+    wanted = ratio("quiet", [8.0], [2.0], 3.0, 2.0)
+    (missed,) = figures.verdicts(replace(scenario, ratios=[wanted]))
+    assert missed.reason == "bcrypt is slow on purpose"
+    assert missed.found.endswith("the aim of 2.00× missed")
+    (met,) = figures.verdicts(replace(scenario, ratios=[ratio("quiet", [4.0], [2.0], 3.0, 2.0)]))
+    assert (met.met, met.reason) == (True, "")
+    assert met.found.endswith("the aim of 2.00× reached")
+    reasons.known.cache_clear()
+
+
+def test_every_reason_is_of_a_target_that_there_is() -> None:
+    for name, ends in reasons.known().items():
+        (scenario,) = read_all((name,))
+        asked = [side.name for side in scenario.sides if side.target is not None]
+        asked += [words.bound(target, scenario.unit) for target in scenario.targets]
+        assert all(any(one.endswith(end) for one in asked) for end in ends), name

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from microblog.bench import record, result
 from microblog.bench.bed import Bed
 from microblog.bench.result import Run
-from microblog.bench.run import problems, run_scenarios
-from microblog.bench.scenario import Call, Load, Scenario, Script
+from microblog.bench.run import Estimate, problems, run_scenarios
+from microblog.bench.scenario import Call, Delivery, Load, Scenario, Script
 from microblog.cli import main
 from microblog.commands import bench_run
 from microblog.errors import StackError
@@ -104,6 +104,38 @@ SCENARIOS = [
             )
         ],
     ),
+    Scenario(
+        name="delivery",
+        title="Until followers see a post",
+        unit="ms",
+        measure="p50",
+        of="delivered",
+        warmup=0,
+        sides=[
+            Load(
+                name="at once",
+                role="subject",
+                delivery=Delivery(by="ten", at_once=True),
+                proofs=["sql/largest_counts.sql"],
+            ),
+            Load(
+                name="a million queued",
+                delivery=Delivery(by="ten"),
+                queue=["sql/queue_a_million.sql"],
+            ),
+        ],
+    ),
+    Scenario(
+        name="seeding",
+        title="Seconds",
+        unit="s",
+        measure="figure",
+        rounds=1,
+        sides=[
+            Load(name="seed", role="subject", figure="sql/seed_seconds.sql"),
+            Load(name="floor", role="floor", target=1.5, figure="sql/seed_floor_seconds.sql"),
+        ],
+    ),
 ]
 
 
@@ -159,7 +191,8 @@ def test_a_wrong_answer_is_caught(run: Run) -> None:
 def test_a_scenario_that_cannot_be_run_fails_alone(run: Run) -> None:
     assert set(run.failures) == {"nobody"}
     assert "got no right answer" in run.failures["nobody"]
-    assert [one.name for one in run.scenarios] == ["mix", "lie", "twip", "shared", "chunk"]
+    names = ["mix", "lie", "twip", "shared", "chunk", "delivery", "seeding"]
+    assert [one.name for one in run.scenarios] == names
 
 
 def test_a_run_with_wrong_answers_fails_and_is_kept_all_the_same(
@@ -209,6 +242,59 @@ def test_each_call_of_twip_is_counted_in_each_store(run: Run) -> None:
         operations = only(run, "twip", side).operations
         assert set(operations) == {"post", "check", "subscribe", "logout"}
         assert operations["check"].count > operations["subscribe"].count
+
+
+def test_a_post_is_followed_until_its_readers_see_it(run: Run) -> None:
+    """Ten followers have it when the call returns, whatever else is queued."""
+    for side in (0, 1):
+        one = only(run, "delivery", side)
+        assert one.operations["post"].count == one.operations["delivered"].count > 0
+        assert one.value == one.operations["delivered"].latency.p50
+        assert one.value > one.operations["post"].latency.p50 > 0
+        assert not one.errors
+        assert one.wrong == []
+    assert only(run, "delivery", 1).left > only(run, "delivery", 0).left
+
+
+def test_a_figure_is_asked_of_the_database(run: Run) -> None:
+    found = run.scenario("seeding")
+    assert found is not None
+    seed, floor = found.sides
+    assert seed.value > 0
+    assert "measured with --fresh" in floor.absent
+    assert found.ratios == []
+
+
+def test_what_a_round_posts_is_deleted_after_it(settings: Settings, run: Run) -> None:
+    assert only(run, "delivery").count > 0
+    with Bed(settings) as bed:
+        data = bed.open(SHAPE)
+        assert (data.users, data.posts) == (200, 600)
+        assert bed.prove(["sql/largest_counts.sql"]) == []
+
+
+def test_what_is_wrong_with_the_counters_is_a_wrong_answer(settings: Settings, run: Run) -> None:
+    assert run.scenarios
+    with Bed(settings) as bed:
+        bed.open(SHAPE)
+        bed.connection.execute(
+            "update app.user_counters set followers_count = followers_count + 1 where user_id = 1"
+        )
+        (found,) = bed.prove(["sql/largest_counts.sql"])
+        assert found.startswith("followers of user 1: 151 counted, 150 there are")
+        bed.connection.execute(
+            "update app.user_counters set followers_count = followers_count - 1 where user_id = 1"
+        )
+
+
+def test_an_estimate_learns_from_what_is_over() -> None:
+    plan = [(replace(SCENARIOS[0], name=str(n)), 2, 30.0) for n in range(3)]
+    estimate = Estimate(plan)
+    assert estimate.turns == 12
+    assert estimate.left() == "0 min over, about 6 min left"
+    estimate.start -= 2 * 2 * 90
+    estimate.done(1)
+    assert estimate.left() == "6 min over, about 12 min left"
 
 
 def test_a_run_says_on_what_it_was_made(run: Run) -> None:

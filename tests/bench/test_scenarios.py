@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from microblog.bench.scenario import BENCH, read, read_all
+from microblog.bench.scenario import BENCH, read, read_all, used_files
 from microblog.errors import StackError
 from microblog.settings import ROOT
 
@@ -38,15 +38,15 @@ def test_every_scenario_of_the_project_can_be_read() -> None:
     scenarios = read_all()
     assert len(scenarios) == len(list((BENCH / "scenarios").glob("*.toml"))) > 10
     for scenario in scenarios:
-        assert any(side.role in ("floor", "peer") for side in scenario.sides), scenario.name
+        beside = any(side.role in ("floor", "peer") for side in scenario.sides)
+        assert beside or scenario.targets, scenario.name
 
 
 def test_every_script_of_the_project_is_used_by_a_scenario() -> None:
-    used = {script.file for one in read_all() for side in one.sides for script in side.scripts}
-    used |= {file for one in read_all() for side in one.sides for file in side.setup}
+    used = {file for one in read_all() for side in one.sides for file in used_files(side)}
     by_code = {
         *("sql/objects.sql", "sql/definition.sql", "sql/people.sql", "sql/twip_naive.sql"),
-        *("sql/limits_off.sql", "sql/limits_raised.sql"),
+        *("sql/kinds.sql", "sql/limits_off.sql", "sql/limits_raised.sql"),
     }
     there = {f"sql/{file.name}" for file in (BENCH / "sql").glob("*.sql")}
     curves = {  # scripts of the curves are named by other files
@@ -84,13 +84,20 @@ def test_the_quick_pass_is_a_part_of_all() -> None:
         (("rate = 30", "rat = 30"), r"unknown field `rat` - at `\$.sides\[1\]`"),
         (("rate = 30", 'rate = "30"'), r"Expected `float \| null`, got `str`"),
         (("rate = 30", "rate = 0"), "rate is more than 0"),
-        (('measure = "p99"', 'measure = "p42"'), "measure is one of rate, p50"),
+        (('measure = "p99"', 'measure = "p42"'), "measure is one of rate, figure, p50"),
         (('of = "page"', 'of = "pages"'), "'one' has no operation 'pages'"),
         (('role = "subject"', ""), "the first of .* is the subject"),
         (('name = "another"', 'name = "one"'), "the same name"),
         (("rate = 30", 'generator = "pgbench"'), "'another': the generator pgbench does not send"),
         (("rate = 30", 'generator = "wrk"'), "wrk sends one plain GET, in the closed model"),
-        (("rate = 30", 'store = "ours"'), "exactly one of calls, scripts and store"),
+        (("rate = 30", 'store = "ours"'), "exactly one of calls, scripts, store"),
+        (("rate = 30", 'pushes = "redis"'), "exactly one of calls, scripts, store"),
+        (("rate = 30", 'proofs = ["sql/nosuch.sql"]'), "bench/sql/nosuch.sql does not exist"),
+        (('measure = "p99"', 'measure = "figure"'), "belong together"),
+        (
+            ("[all]", '[[targets]]\nwhat = "p99"\nvalue = 1\nbound = "at most"\nside = "x"\n[all]'),
+            "a target is for 'x', which is no side",
+        ),
         (("rate = 30", 'stack = "cloud"'), "stack is one of direct, pooled"),
         (("rate = 30", "threads = 99"), "threads at most clients"),
         (("rate = 30", 'setup = ["sql/nosuch.sql"]'), "bench/sql/nosuch.sql does not exist"),

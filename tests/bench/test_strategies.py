@@ -37,10 +37,15 @@ def town(module_database: Database) -> Database:
         " select u.id, 2 from app.users u where u.id <> 2 on conflict do nothing"
     )
     with database.superuser() as connection:
+        connection.execute((SQL / "objects.sql").read_text())
+        connection.execute(
+            "insert into bench.people (kind, number, user_id)"
+            " values ('active', 1, 20), ('active', 2, 40), ('active', 3, 60)"
+        )
         for _ in range(2):
             for file in ("objects.sql", "strategies.sql"):
                 connection.execute((SQL / file).read_text())
-    assert database.values("select user_id from bench.readers order by 1") == [20, 40, 60]
+    assert database.values("select user_id from bench.sample order by 1") == [20, 40, 60]
     return database
 
 

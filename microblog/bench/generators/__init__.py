@@ -1,13 +1,14 @@
 """Load generators behind one interface: a Job goes in, an Outcome comes out.
 
 wrk where the raw rate of one request counts, an own one for mixes and for the open model, pgbench
-for SQL, and a client of the Twip mix that speaks to PostgreSQL and to Redis. All run as processes
-of their own, so that what they cost can be told from what they measure.
+for SQL, a client of the Twip mix that speaks to PostgreSQL and to Redis, one that follows posts
+until their readers see them, and one that pushes posts into Redis lists. All run as processes of
+their own, so that what they cost can be told from what they measure.
 """
 
 from collections.abc import Callable
 
-from microblog.bench.generators import own, pgbench, twip, wrk
+from microblog.bench.generators import delivery, own, pgbench, redis_push, twip, wrk
 from microblog.bench.generators.job import Job, Outcome, Sample, Tally
 
 GENERATORS: dict[str, Callable[[Job], Outcome]] = {
@@ -15,6 +16,8 @@ GENERATORS: dict[str, Callable[[Job], Outcome]] = {
     "wrk": wrk.generate,
     "pgbench": pgbench.generate,
     "twip": twip.generate,
+    "delivery": delivery.generate,
+    "redis_push": redis_push.generate,
 }
 
 

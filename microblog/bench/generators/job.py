@@ -15,8 +15,9 @@ class Job(msgspec.Struct, kw_only=True):
     """One round of one load, times in seconds. ``actors``: a file, a line "id token" for each user.
 
     ``host`` and ``port`` are HTTP's; ``dsn`` is the database's. ``samples`` answers are kept for
-    checking. ``user_count`` is how many users there are, with ids from 1 up; ``celebrity`` is the
-    one that calls name so, with a token. ``redis`` is the path of its socket.
+    checking. ``user_count`` is how many users there are, with ids from 1 up, ``people`` how many
+    of each kind; ``celebrity`` is the one that calls name so, with a token. ``redis`` is the path
+    of its socket.
     """
 
     load: Load
@@ -27,6 +28,7 @@ class Job(msgspec.Struct, kw_only=True):
     actors: str
     celebrity: tuple[int, str] = (0, "")
     user_count: int
+    people: dict[str, int] = {}
     seconds: float
     seed: int
     samples: int = 0

@@ -40,6 +40,7 @@ def _argv(job: Job, seconds: float, extra: list[str]) -> list[str]:
         *("--no-vacuum", "--protocol=prepared", f"--random-seed={job.seed}"),
         *(f"--client={load.clients}", f"--jobs={load.threads}", f"--time={round(seconds) or 1}"),
         f"--define=users={job.user_count}",
+        *(f"--define={kind}={count}" for kind, count in job.people.items()),
         *(f"--define={name}={value}" for name, value in load.variables.items()),
         *("--max-tries=1", "--failures-detailed"),
         *rate,

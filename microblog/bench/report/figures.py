@@ -7,7 +7,7 @@ from statistics import median
 from hdrh.histogram import HdrHistogram
 
 from microblog.bench import histogram
-from microblog.bench.report import words
+from microblog.bench.report import reasons, words
 from microblog.bench.result import Latency, Ratio, Round, ScenarioResult, Side, Target
 
 OUTSIDE = ("others", "harness")  # strangers, and this program itself: no part of a cost
@@ -15,12 +15,13 @@ OUTSIDE = ("others", "harness")  # strangers, and this program itself: no part o
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether one target was reached: what it asks for, what was found, and by how far."""
+    """Whether one target was reached: what it asks for, what was found, and why it was missed."""
 
     asked: str
     found: str
     met: bool
     source: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,11 +108,14 @@ def _core_seconds(one: Round) -> float:
     return (sum(one.cost.cpu.values()) + one.cost.cpu_idle) or one.seconds or 1.0
 
 
-def of_side(side: Side, what: str) -> float:
-    """Return what a target speaks of: rate, errors, dropped, or a percentile in ms.
+def of_side(side: Side, what: str, of: str = "") -> float:
+    """Return what a target speaks of: rate, figure, errors, dropped, or a percentile in ms.
 
-    Rates and percentiles are the median of the rounds; errors and dropped are of all rounds.
+    Rates, figures and percentiles, those of the operation ``of``, are the median of the rounds;
+    errors and dropped are of all rounds.
     """
+    if what == "figure":
+        return side.value
     if what == "rate":
         return _middle(one.rate for one in side.rounds)
     if what == "errors":
@@ -120,33 +124,53 @@ def of_side(side: Side, what: str) -> float:
         return sum(one.errors.get("timeout", 0) for one in side.rounds)
     if what == "dropped":
         return sum(one.dropped for one in side.rounds)
-    return _middle(getattr(one.latency, what) for one in side.rounds)
+    parts = [
+        one.operations[of] if of else one for one in side.rounds if not of or of in one.operations
+    ]
+    return _middle(getattr(part.latency, what) for part in parts)
 
 
-def verdict(side: Side, target: Target) -> Verdict:
+def verdict(side: Side, target: Target, scenario: ScenarioResult | None = None) -> Verdict:
     """Judge one bound."""
-    found = of_side(side, target.what)
+    found = of_side(side, target.what, target.of)
     met = found >= target.value if target.bound == "at least" else found <= target.value
-    return Verdict(words.bound(target), words.number(found), met, target.source)
+    asked = words.bound(target, scenario.unit if scenario else "")
+    if target.side:
+        asked = f"{target.side}: {asked}"
+    reason = "" if met or scenario is None else reasons.why(scenario.name, asked)
+    return Verdict(asked, words.number(found), met, target.source, reason)
 
 
 def reached(ratio: Ratio, scenario: ScenarioResult) -> bool | None:
     """Whether a ratio is what its target asks for; None where it has none, or nothing ran."""
     if ratio.target is None or not ratio.values:
         return None
-    higher = scenario.better == "higher"
-    return ratio.median >= ratio.target if higher else ratio.median <= ratio.target
+    return _within(ratio.median, ratio.target, scenario)
+
+
+def _within(value: float, bound: float, scenario: ScenarioResult) -> bool:
+    return value >= bound if scenario.better == "higher" else value <= bound
 
 
 def verdicts(scenario: ScenarioResult) -> list[Verdict]:
     """Judge all that a scenario asks for: its bounds, and its ratios with a target."""
-    judged = [verdict(scenario.subject, target) for target in scenario.targets]
+    sides = {side.name: side for side in scenario.sides}
+    judged = [
+        verdict(side, target, scenario)
+        for target in scenario.targets
+        if (side := sides.get(target.side, scenario.subject)).rounds
+    ]
     for ratio in scenario.ratios:
         met = reached(ratio, scenario)
         if met is not None:
             bound = "at least" if scenario.better == "higher" else "at most"
             asked = f"{bound} {words.times(ratio.target or 0)} {ratio.to}"
-            judged.append(Verdict(asked, words.spread(ratio), met))
+            found = words.spread(ratio)
+            if ratio.aim is not None:
+                hit = "reached" if _within(ratio.median, ratio.aim, scenario) else "missed"
+                found += f", the aim of {words.times(ratio.aim)} {hit}"
+            reason = "" if met else reasons.why(scenario.name, asked)
+            judged.append(Verdict(asked, found, met, "", reason))
     return judged
 
 

@@ -75,6 +75,22 @@ class Drawing:
             artist.set_gid(f"note{len(self.notes)}")
             self.notes.append(text)
 
+    def file(self, css: str) -> str:
+        """Return the drawing as a file of its own, with the first colours of a page's ``css``.
+
+        On paper of the same page, so that it can be read on any ground.
+        """
+        values = dict(re.findall(r"--([a-z0-9-]+): (#[0-9a-f]+);", css)[::-1])
+        text = re.sub(r"var\(--([a-z0-9-]+)\)", lambda name: values[name.group(1)], self.svg())
+        ground = f'<rect width="100%" height="100%" fill="{values["paper"]}"/>'
+        text = text.replace(
+            "<svg ",
+            '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+            ' font-family="DejaVu Sans, Verdana, sans-serif" ',
+            1,
+        )
+        return text.replace(">", ">" + ground, 1) + "\n"
+
     def svg(self) -> str:
         """Return the drawing as an ``<svg>`` element for an HTML page."""
         out = StringIO()

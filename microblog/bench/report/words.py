@@ -5,6 +5,7 @@ from microblog.bench.result import Ratio, Round, ScenarioResult, Side, Target
 UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 MEASURES = {
     "rate": "rate",
+    "figure": "figure",
     "p50": "median latency",
     "p90": "p90 latency",
     "p95": "p95 latency",
@@ -62,6 +63,8 @@ def measured(value: float | str) -> str:
 
 def measure(scenario: ScenarioResult) -> str:
     """Name what a scenario's values are."""
+    if scenario.measure == "figure":
+        return scenario.unit
     name = MEASURES.get(scenario.measure, scenario.measure)
     return f"{name} of {scenario.of}" if scenario.of else name
 
@@ -82,10 +85,12 @@ def errors(rounds: list[Round]) -> dict[str, int]:
     return dict(sorted(total.items(), key=lambda item: -item[1]))
 
 
-def bound(target: Target) -> str:
-    """Write what a target asks for."""
+def bound(target: Target, unit: str = "") -> str:
+    """Write what a target asks for; ``unit`` is that of a figure."""
+    if target.what == "figure":
+        return f"{target.bound} {number(target.value)} {unit}".rstrip()
     unit = " ms" if target.what in MEASURES and target.what.startswith(("p", "m")) else ""
     if target.bound == "at most" and target.value == 0:
         return f"no {MEASURES.get(target.what, target.what)}"
-    name = MEASURES.get(target.what, target.what)
+    name = MEASURES.get(target.what, target.what) + (f" of {target.of}" if target.of else "")
     return f"{name} {target.bound} {number(target.value)}{unit}"

@@ -1,0 +1,164 @@
+-- People of each kind that benchmarks want, chosen once and the same for the same data. Run after
+-- objects.sql, which makes the table.
+--
+--   active        timeline kept, a full first page; no more than 100 followers
+--   page_50       the same, and as many posts as 50 pages take; cursor: where page 49 ended
+--   inactive      timeline not kept: a page is gathered from follows and posts
+--   horizon       timeline kept in its newest part only; cursor: where that part ends
+--   ten           authors with about 10 followers, whose posts are delivered in the posting call
+--   five_thousand the ten authors nearest to 5,000 followers
+--   largest       the author with the most followers
+--   crowd         a made-up author followed by 100,000 active users, or all there are
+
+do $$
+declare
+  v_crowd bigint;
+  v_followers bigint;
+  v_inactive bigint;
+begin
+  if exists (select from bench.people) then
+    return;
+  end if;
+
+  -- Where everybody is active, some become inactive, as if they had not logged in for a week.
+  create temporary table picked on commit drop as
+  select u.id
+  from app.users u
+  join app.feed_states s on s.user_id = u.id
+  where u.id > 21 and s.complete_from = 9007199254740992
+  order by hashint8(u.id), u.id
+  limit 4000;
+  select count(*) into v_inactive from picked;
+  if v_inactive < 100 then
+    insert into picked
+    select u.id
+    from app.users u
+    join app.feed_states s on s.user_id = u.id
+    where u.id > 21 and s.complete_from = 0
+    order by hashint8(u.id), u.id
+    limit (select count(*) / 20 from app.users);
+    update app.feed_states s
+    set
+      delivered_from = 9007199254740992,
+      complete_from = 9007199254740992,
+      active_until = now() - interval '1 day'
+    from picked p
+    where s.user_id = p.id and s.complete_from = 0;
+    delete from app.feed_entries e using picked p where e.user_id = p.id;
+  end if;
+  insert into bench.people (kind, number, user_id)
+  select 'inactive', row_number() over (order by hashint8(p.id), p.id), p.id
+  from picked p
+  where bench.timeline_length(p.id, 20) = 20
+  order by 2
+  limit 1000;
+
+  insert into bench.people (kind, number, user_id)
+  select 'active', row_number() over (order by hashint8(a.id), a.id), a.id
+  from (
+    select u.id
+    from app.users u
+    join app.feed_states s on s.user_id = u.id and s.complete_from = 0
+    join app.user_counters c on c.user_id = u.id and c.followers_count <= 100
+    where u.id > 21
+    order by hashint8(u.id), u.id
+    limit 10000
+  ) a
+  where bench.timeline_length(a.id, 20) = 20
+  order by 2
+  limit 3000;
+
+  -- Of those who follow the most.
+  insert into bench.people (kind, number, user_id, cursor)
+  select 'page_50', row_number() over (order by d.user_id), d.user_id, page.id
+  from (
+    select c.user_id
+    from app.user_counters c
+    join app.feed_states s on s.user_id = c.user_id and s.complete_from = 0
+    order by c.following_count desc, c.user_id
+    limit 100
+  ) d
+  cross join lateral (
+    select t.id from bench.timeline(d.user_id) t order by t.id desc offset 979 limit 1
+  ) page
+  where bench.timeline_length(d.user_id, 1000) = 1000;
+
+  insert into bench.people (kind, number, user_id, cursor)
+  select 'horizon', row_number() over (order by a.number), a.user_id, page.id
+  from (
+    select p.number, p.user_id
+    from bench.people p
+    where p.kind = 'active' and bench.timeline_length(p.user_id, 40) = 40
+    order by p.number desc
+    limit 200
+  ) a
+  cross join lateral (
+    select t.id from bench.timeline(a.user_id) t order by t.id desc offset 19 limit 1
+  ) page;
+  delete from bench.people p
+  using bench.people h
+  where h.kind = 'horizon' and p.kind = 'active' and p.user_id = h.user_id;
+  update app.feed_states s
+  set complete_from = p.cursor
+  from bench.people p
+  where p.kind = 'horizon' and s.user_id = p.user_id;
+  -- The numbers of a kind have no gaps: scripts draw among them.
+  update bench.people p
+  set number = -n.number
+  from (
+    select q.user_id, row_number() over (order by q.number) as number
+    from bench.people q
+    where q.kind = 'active'
+  ) n
+  where p.kind = 'active' and p.user_id = n.user_id;
+  update bench.people p set number = -p.number where p.number < 0;
+
+  insert into bench.people (kind, number, user_id)
+  select 'ten', row_number() over (order by n.distance, n.user_id), n.user_id
+  from (
+    select c.user_id, abs(c.followers_count - 10) as distance
+    from app.user_counters c
+    where c.followers_count between 5 and 20
+    order by 2, hashint8(c.user_id)
+    limit 200
+  ) n;
+
+  insert into bench.people (kind, number, user_id)
+  select 'five_thousand', row_number() over (order by n.distance, n.user_id), n.user_id
+  from (
+    select c.user_id, abs(c.followers_count - 5000) as distance
+    from app.user_counters c
+    where c.followers_count <= (
+      select s.value from app.settings s where s.name = 'fan_out_push_limit'
+    )
+    order by 2, c.user_id
+    limit 10
+  ) n;
+
+  insert into bench.people (kind, number, user_id)
+  select 'largest', 1, c.user_id
+  from app.user_counters c
+  order by c.followers_count desc, c.user_id
+  limit 1;
+
+  set local session_replication_role = replica;
+  insert into app.users (username) values ('bench_crowd') returning id into v_crowd;
+  insert into app.feed_states (user_id) values (v_crowd);
+  insert into app.follows (follower_id, followed_id)
+  select s.user_id, v_crowd
+  from app.feed_states s
+  where s.complete_from = 0 and s.user_id <> v_crowd
+  order by hashint8(s.user_id), s.user_id
+  limit 100000;
+  get diagnostics v_followers = row_count;
+  insert into app.user_counters (user_id, followers_count) values (v_crowd, v_followers);
+  update app.user_counters c
+  set following_count = c.following_count + 1
+  from app.follows f
+  where f.followed_id = v_crowd and c.user_id = f.follower_id;
+  set local session_replication_role = origin;
+  insert into bench.people (kind, number, user_id) values ('crowd', 1, v_crowd);
+end
+$$;
+
+vacuum (analyze) bench.people, app.user_counters, app.feed_states;

@@ -1,0 +1,1 @@
+select count(*) from app.follows f where f.followed_id = 1;

@@ -1,0 +1,1 @@
+select bench.view_refresh(false)

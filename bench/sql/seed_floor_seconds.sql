@@ -1,0 +1,1 @@
+select floor_seconds from bench.data

@@ -1,0 +1,1 @@
+select memory_mib::float8 / 1024 from bench.data

@@ -1,0 +1,1 @@
+select seconds from bench.data

@@ -1,0 +1,45 @@
+"""Writes the parts of the project's documents that come from result files: the one list of them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from microblog.bench.report import goals, strategies
+from microblog.bench.report.facts import warnings
+from microblog.bench.report.pages import NOTHING, Source, filled, latest, markdown, measured
+from microblog.bench.result import Run
+from microblog.bench.scale_result import Scaling
+from microblog.bench.scenario import BENCH
+from microblog.settings import ROOT
+
+README, FIGURES = ROOT / "README.md", ROOT / "docs" / "benchmarks.md"
+PLOT = ROOT / "docs" / "strategies.svg"
+
+
+def written(runs: list[Source], curves: tuple[Scaling, str] | None) -> Iterator[tuple[Path, str]]:
+    """Yield each file with what it has to say: of each scenario its latest run."""
+    parts = latest(runs)
+    compared = next((run for run, _ in parts if run.scenario(strategies.READ)), None)
+    table = NOTHING
+    if compared:
+        table = f"{_on(compared)}\n\n{strategies.markdown(compared)}"
+    drawing = strategies.plot(compared) if compared else None
+    reached = [f"{_on(run)} {text}" for run, _ in parts if (text := goals.markdown(run)) != NOTHING]
+    readme = filled(README.read_text(), "goals", "\n\n".join(reached) or NOTHING)
+    yield README, filled(readme, "strategies", table)
+    page = filled(FIGURES.read_text(), "strategies", table)
+    yield FIGURES, filled(page, "figures", markdown(parts, curves))
+    if drawing is not None:
+        yield PLOT, drawing.file((BENCH / "page" / "page.css").read_text())
+
+
+def _on(run: Run) -> str:
+    return " ".join([f"{measured(run)}.", *warnings(run)])
+
+
+def write(runs: list[Source], curves: tuple[Scaling, str] | None) -> list[Path]:
+    """Write the documents; return their files."""
+    files = []
+    for file, text in written(runs, curves):
+        file.write_text(text)
+        files.append(file)
+    return files

@@ -1,0 +1,33 @@
+"""What was to be reached, and whether it was: the table of the README."""
+
+from microblog.bench.report import figures
+from microblog.bench.report.pages import NOTHING, table
+from microblog.bench.result import Run, ScenarioResult
+
+GOALS = (  # in this order
+    *("timeline-floors", "timeline-degrees", "page-50", "timeline-unkept"),
+    *("largest-author", "fan-out-all", "queue-full", "storage", "profile", "profile-sql"),
+    *("follow-storm", "reference-run", "seeding", "seeding-memory"),
+)
+
+
+def markdown(run: Run) -> str:
+    """Return a line for each bound, with the reason where one was missed; words where none is."""
+    there = {one.name: one for one in run.scenarios}
+    rows = [row for name in GOALS if name in there for row in _rows(there[name])]
+    if not rows:
+        return NOTHING
+    met = sum(row[-1] == "✓" for row in rows)
+    return f"{met} of {len(rows)} reached.\n\n" + table(["what", "to reach", "found", ""], rows)
+
+
+def _rows(scenario: ScenarioResult) -> list[list[str]]:
+    return [
+        [
+            f"{scenario.title}: {scenario.subject.name}" if number == 0 else "",
+            one.asked,
+            one.found + (f". {one.reason}" if one.reason else ""),
+            "✓" if one.met else "✗",
+        ]
+        for number, one in enumerate(figures.verdicts(scenario))
+    ]

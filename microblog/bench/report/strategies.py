@@ -1,0 +1,173 @@
+"""The ways to make a timeline beside each other: what they cost to read, to write and to keep."""
+
+from dataclasses import dataclass
+
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from microblog.bench.report import figures, words
+from microblog.bench.report.pages import NOTHING, table
+from microblog.bench.report.svg import INK, MUTED, SERIES, Drawing
+from microblog.bench.result import Latency, Run, Side
+
+READ, WRITE, KEEP, REFRESH = "strategies", "strategies-delivery", "storage", "view-refresh"
+LIFETIME, CACHED = 300, 60  # seconds: of the view and of a cached page, in the documents
+HEAD = [
+    "strategy",
+    "page p50",
+    "page p99",
+    "post returns",
+    "all followers see it",
+    "an entry takes",
+]
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """One way, as it was measured: times in ms, sizes in bytes; None where it was not.
+
+    ``post`` and ``delivered`` are medians; of the view ``delivered`` is the longest wait.
+    """
+
+    name: str
+    read: Latency | None
+    post: float | None
+    delivered: float | None
+    entry: float | None
+    fresh: str
+
+
+def _side(run: Run, scenario: str, begins: str) -> Side | None:
+    found = run.scenario(scenario)
+    sides = found.sides if found else []
+    return next((one for one in sides if one.name.startswith(begins) and one.rounds), None)
+
+
+def _read(run: Run, begins: str) -> Latency | None:
+    side = _side(run, READ, begins)
+    return figures.latency(side) if side else None
+
+
+def _written(run: Run, begins: str, operation: str) -> float | None:
+    side = _side(run, WRITE, begins)
+    return figures.of_side(side, "p50", operation) if side else None
+
+
+def _figure(run: Run, scenario: str, begins: str) -> float | None:
+    side = _side(run, scenario, begins)
+    return side.value if side else None
+
+
+def measured(run: Run) -> list[Strategy]:
+    """Take the strategies out of a run, this project's first; empty where it did not read them."""
+    if run.scenario(READ) is None:
+        return []
+    refresh = _figure(run, REFRESH, "concurrently")
+    found = [
+        Strategy(
+            name,
+            _read(run, name),
+            _written(run, name, "post"),
+            _written(run, name, "delivered"),
+            _figure(run, KEEP, keep) if keep else 0.0,
+            fresh,
+        )
+        for name, keep, fresh in (
+            (
+                "hybrid",
+                "app.feed_entries",
+                "at once to 100 and above 50,000 followers; by a job between",
+            ),
+            ("pull", "", "at once"),
+            ("push", "the reference system's table", "when its job is done"),
+        )
+    ]
+    view = Strategy(
+        "materialised view, cached",
+        _read(run, "all feeds in one view"),
+        found[1].post,
+        None if refresh is None else 1000 * (LIFETIME + refresh + CACHED),
+        _figure(run, KEEP, "the reference system's view"),
+        f"after up to {LIFETIME} s, the refresh and {CACHED} s in the cache",
+    )
+    return [*found, view]
+
+
+def _ms(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{words.number(value / 1000)} s" if value >= 10_000 else f"{words.number(value)} ms"
+
+
+def markdown(run: Run) -> str:
+    """Return the comparison as a table with what it does not say; words where there is none."""
+    found = measured(run)
+    if not found:
+        return NOTHING
+    rows = [
+        [
+            f"**{one.name}**" if number == 0 else one.name,
+            _ms(one.read.p50 if one.read else None),
+            _ms(one.read.p99 if one.read else None),
+            _ms(one.post),
+            ("up to " if one.name.startswith("mat") and one.delivered else "") + _ms(one.delivered),
+            "–"
+            if one.entry is None
+            else f"{words.number(one.entry)} B"
+            if one.entry
+            else "nothing",
+            one.fresh,
+        ]
+        for number, one in enumerate(found)
+    ]
+    refresh = _figure(run, REFRESH, "concurrently")
+    told = (
+        f" One refresh took {words.number(refresh)} s: `{REFRESH}` says of how many feeds."
+        if refresh is not None
+        else ""
+    )
+    return (
+        table([*HEAD, "a new post shows"], rows)
+        + "\n\nPages: of random active users at the database, one client, medians and 99th "
+        "percentiles. Posts: of authors with about 5,000 followers, medians, until each of some "
+        "followers' pages shows it, reading those pages included; the hybrid's job waits for its "
+        "worker, push's for nobody." + told
+    )
+
+
+def plot(run: Run) -> Drawing | None:
+    """Draw how long a page takes against how long a post needs; None where one was not measured."""
+    found = [one for one in measured(run) if one.read and one.delivered]
+    if len(found) < 2:
+        return None
+    drawing = Drawing(
+        "strategies", "How long a page takes, and how long a new post needs", 7.2, 3.4
+    )
+    axes = drawing.axes
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for number, one in enumerate(found):
+        if one.read is None or one.delivered is None:
+            continue
+        tint = SERIES[number % len(SERIES)]
+        axes.plot([one.read.p50, one.read.p99], [one.delivered / 1000] * 2, color=tint, alpha=0.5)
+        axes.plot(one.read.p50, one.delivered / 1000, "o", markersize=8, color=tint)
+        axes.plot(one.read.p99, one.delivered / 1000, "|", markersize=9, color=tint)
+        axes.annotate(
+            one.name,
+            (one.read.p50, one.delivered / 1000),
+            (0, 9),
+            textcoords="offset points",
+            color=INK if number == 0 else MUTED,
+            fontweight="bold" if number == 0 else "normal",
+        )
+    x = [value for one in found if one.read for value in (one.read.p50, one.read.p99)]
+    y = [one.delivered / 1000 for one in found if one.delivered]
+    axes.set_xlim(min(x) / 2, max(x) * 3)
+    axes.set_ylim(min(y) / 3, max(y) * 5)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator())
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_xlabel("a page: median (dot) to 99th percentile (bar), ms; left is better")
+    axes.set_ylabel("until followers see a post, s")
+    return drawing

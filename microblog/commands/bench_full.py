@@ -1,0 +1,143 @@
+"""``microblog bench full``."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from microblog import plans
+from microblog.bench import capacity, record, scale, scale_result
+from microblog.bench.report import documents
+from microblog.bench.report.pages import filled
+from microblog.bench.report.terminal import show, show_curves
+from microblog.bench.result import read
+from microblog.bench.run import problems, run_scenarios
+from microblog.bench.scenario import read_all
+from microblog.commands.bench_capacity import PAGE
+from microblog.commands.bench_scale import with_full
+from microblog.commands.common import console, say
+from microblog.errors import StackError
+from microblog.settings import ROOT, Settings
+from microblog.stack import Stack
+
+STACK = "bench"
+
+
+class Steps:
+    """Does one thing after the other, whatever becomes of those before, and tells the time."""
+
+    def __init__(self) -> None:
+        self.start = time.monotonic()
+        self.failed: list[str] = []
+
+    def do(self, what: str, step: Callable[[], None]) -> None:
+        """Do one thing; what goes wrong is told and kept."""
+        say(f"full: {what} ({(time.monotonic() - self.start) / 60:.0f} min)")
+        try:
+            step()
+        except Exception as error:  # the other steps are worth having
+            self.failed.append(f"{what}: {error}")
+            say(f"full: {what} failed: {error}")
+
+
+@click.command()
+@click.argument("scenarios", nargs=-1)
+@click.option("--keep", is_flag=True, help="Measure on the data that is there; seed nothing.")
+@click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True)
+@click.option("--seconds", type=click.FloatRange(1, 600), default=4.0, show_default=True)
+@click.option("--preset", type=click.Choice(["small", "full"]), default="full", show_default=True)
+@click.option("--curves/--no-curves", "wants_curves", default=True, help="Measure the curves too.")
+def command(
+    scenarios: tuple[str, ...],
+    keep: bool,
+    rounds: int,
+    seconds: float,
+    preset: str,
+    wants_curves: bool,
+) -> None:
+    """Measure SCENARIOS (default: all) at full scale, and fill the documents: about 40 minutes.
+
+    Seeds the full network beside a bare COPY of the same rows; runs all scenarios on it, those
+    that fill rival stores with every follow on a small one; measures the curves; writes README.md,
+    docs/benchmarks.md, docs/capacity.md and docs/plans. A step or a scenario that fails is told,
+    and the others go on. Measure one again with: bench run NAME --preset full, then bench report
+    with the files of both and --write. Exit code 1 where something failed or an answer was wrong.
+    """
+    steps = Steps()
+    files: list[Path] = []
+    curves: list[Path] = []
+    everything = read_all(scenarios)
+
+    def measure(small: bool) -> None:
+        name = "small" if small else preset
+        chosen = [one for one in everything if one.small_only == small]
+        if not chosen:
+            return
+        run = run_scenarios(
+            Settings.load(f"{STACK}-{name}"),
+            chosen,
+            rounds=rounds,
+            seconds=seconds,
+            preset=name,
+            fresh=not keep and not (small and preset == "small"),
+            floor=not small,
+            say=say,
+        )
+        files.append(record.save(run))
+        show(run, console)
+        steps.failed += problems(run)
+
+    def scaled() -> None:
+        found = scale.run(
+            [with_full(one) if preset == "full" else one for one in scale.read_all()],
+            stack=STACK,
+            preset="small",
+            rounds=3,
+            seconds=2.0,
+            say=say,
+        )
+        show_curves(found, console)
+        curves.append(scale.save(found))
+
+    def report() -> None:
+        scaling = (scale_result.read(curves[0]), _named(curves[0])) if curves else None
+        for file in documents.write([(read(file), _named(file)) for file in files], scaling):
+            say(f"full: {file.relative_to(ROOT)} written")
+
+    def capacities() -> None:
+        if not files:
+            raise StackError("nothing was measured")
+        scaling = scale_result.read(curves[0]) if curves else None
+        sources = [_named(files[0]), *map(_named, curves)]
+        text = capacity.markdown(
+            read(files[0]), sources, [1e7, 1e8], capacity.Assumptions(), scaling
+        )
+        PAGE.write_text(filled(PAGE.read_text(), "capacity", text))
+        say(f"full: {PAGE.relative_to(ROOT)} written")
+
+    def planned() -> None:
+        settings = Settings.load(f"{STACK}-{preset}")
+        stack = Stack(settings, say)
+        stack.up()
+        try:
+            for file in plans.keep(settings, ROOT / "docs" / "plans"):
+                say(f"full: {file.relative_to(ROOT)} written")
+        finally:
+            stack.down()
+
+    steps.do(f"scenarios on the network {preset}", lambda: measure(False))
+    steps.do("plans of the feed queries", planned)
+    steps.do("scenarios on the network small", lambda: measure(True))
+    if wants_curves:
+        steps.do("curves", scaled)
+    steps.do("documents", report)
+    steps.do("capacity", capacities)
+    say(f"full: over after {(time.monotonic() - steps.start) / 60:.0f} min")
+    if steps.failed:
+        shown = "\n".join(steps.failed[:20])
+        raise StackError(f"{len(steps.failed)} steps, scenarios or answers went wrong:\n{shown}")
+
+
+def _named(file: Path) -> str:
+    return str(file.relative_to(ROOT))
