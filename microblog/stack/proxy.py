@@ -29,10 +29,25 @@ def admin_socket(settings: Settings) -> Path:
     return settings.socket_dir / "haproxy.sock"
 
 
-def environment(host: str, port: int, admin: Path | None = None) -> dict[str, str]:
-    """Return the variables api/haproxy.cfg reads; ``admin`` is the path of its admin socket."""
+def environment(
+    settings: Settings,
+    host: str,
+    port: int,
+    admin: Path | None = None,
+    database: str | None = None,
+) -> dict[str, str]:
+    """Return the variables api/haproxy.cfg and api/unchanged.lua read.
+
+    ``admin`` is the path of its admin socket; ``database`` is asked in place of the stack's own.
+    """
     sockets = {} if admin is None else {"MICROBLOG_ADMIN": str(admin)}
-    return {"MICROBLOG_BIND": f"{host}:{port}", **sockets}
+    return {
+        "MICROBLOG_BIND": f"{host}:{port}",
+        "MICROBLOG_API": str(settings.root / "api"),
+        "MICROBLOG_DATABASE_SOCKET": f"unix@{settings.socket_dir}/.s.PGSQL.{settings.pg_port}",
+        "MICROBLOG_DATABASE": database or settings.database,
+        **sockets,
+    }
 
 
 def configuration_files(settings: Settings) -> list[Path]:
@@ -41,6 +56,7 @@ def configuration_files(settings: Settings) -> list[Path]:
     return [
         folder / "haproxy.cfg",
         folder / "cors_origins.lst",
+        folder / "unchanged.lua",
         folder / "cache.map",
         *sorted((folder / "errors").iterdir()),
     ]
