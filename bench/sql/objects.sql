@@ -82,6 +82,25 @@ revoke execute on function api.bench_constant() from public;
 grant execute on function api.bench_constant() to member;
 comment on function api.bench_constant() is 'A constant answer of a page''s size';
 
+-- The way not taken (decision 0020): each reader's first page kept ready in the database.
+create unlogged table if not exists bench.kept_pages (
+  user_id bigint primary key,
+  page json not null
+);
+grant select on bench.kept_pages to member;
+create or replace function api.bench_kept_page()
+returns json
+language sql
+stable
+begin atomic
+  select k.page from bench.kept_pages k where k.user_id = app.current_user_id();
+end;
+alter function api.bench_kept_page() owner to microblog_owner;
+grant select on bench.kept_pages to microblog_owner;
+revoke execute on function api.bench_kept_page() from public;
+grant execute on function api.bench_kept_page() to member;
+comment on function api.bench_kept_page() is 'A page of one''s timeline that was kept';
+
 -- The floor of a profile over HTTP: one row of the same columns and about the same size.
 create or replace function api.bench_profile()
 returns table (
@@ -267,6 +286,19 @@ begin atomic
   returning sessions.jti;
 end;
 grant execute on function bench.session_renew(bigint, text) to member;
+
+-- A check of the Twip mix: who asks and the page in one call, as the rivals have it.
+create or replace function bench.check_page(reader_id bigint)
+returns text
+language plpgsql
+volatile
+as $$
+begin
+  perform set_config('microblog.user_id', reader_id::text, false);
+  return (select coalesce(json_agg(t), '[]') from api.feed_timeline() t)::text;
+end
+$$;
+grant execute on function bench.check_page(bigint) to member;
 
 -- How a new post of one author reaches its readers, step by step: who posts, and whether a reader
 -- sees it. bench/sql/strategies.sql has the same for the ways not taken.

@@ -2,6 +2,7 @@
 
 import os
 import time
+import urllib.request
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Self
 import psycopg
 from rich.console import Console
 
-from microblog.bench import record, redis_peer
+from microblog.bench import constant_proxy, record, redis_peer
 from microblog.bench.cost import Peak
 from microblog.bench.result import Data
 from microblog.bench.scenario import BENCH, STACKS, Load, Users
@@ -265,6 +266,8 @@ class Bed:
             return host, self.settings.port
         if load.door == "postgrest":
             return "127.0.0.1", self.settings.rest_ports[0]
+        if load.door == "constant":
+            return "127.0.0.1", self._constant_proxy(load.calls[0].path)
         bare, admin = self._bare_postgrest()
         return "127.0.0.1", self._bare_proxy(bare, admin) if load.door.startswith("proxy") else bare
 
@@ -310,6 +313,30 @@ class Bed:
             process.wait_ready(lambda: rest.ready(admin_port))
             self._ports[name], self._ports[f"{name}-admin"] = port, admin_port
         return self._ports[name], self._ports[f"{name}-admin"]
+
+    def _constant_proxy(self, path: str) -> int:
+        """Start a proxy that answers what the stack's answers at ``path`` now, once; its port."""
+        name = "haproxy-constant"
+        if name not in self.processes:
+            (port,) = free_ports(1)
+            settings, user = self.settings, service_user(self.settings.root)
+            body, conf = settings.state / "constant.json", settings.state / "constant.cfg"
+            with urllib.request.urlopen(f"{settings.url}{path}", timeout=10) as answer:  # noqa: S310
+                body.write_bytes(answer.read())
+            conf.write_text(constant_proxy.configuration(settings, body))
+            process = Process(
+                name,
+                proxy.argv(settings, settings.state / "servers.cfg", conf),
+                settings.log_dir / f"{name}.log",
+                env=proxy.environment("127.0.0.1", port),
+                # A session of its own, as the stack's proxy has: on a busy machine the scheduler
+                # shares the processors between sessions, and one shared with wrk is twice as fast.
+                prefix=["setsid", *user.prefix],
+            )
+            self.processes[name] = self._exits.enter_context(process)
+            process.wait_ready(lambda: rest.http_status(port, "/up") == 200)
+            self._ports[name] = port
+        return self._ports[name]
 
     def redis(self, graph: bool) -> Path:
         """Start Redis, once, with the ``graph`` in it where that is wanted; its socket."""

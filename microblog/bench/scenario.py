@@ -71,8 +71,9 @@ class Load(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     file of SQL that gives one number, or null where it is not known) says what.
     With ``rate`` (per second) the model is open: what is due is sent, or counted as dropped,
     however slow the answers are; ``clients`` is then the most connections. Without, ``clients``
-    send one after the other. ``door`` is where the requests go: the proxy, PostgREST itself, or a
-    PostgREST without the function that checks each request, by itself or behind a proxy of its own.
+    send one after the other. ``door`` is where the requests go: the proxy, PostgREST itself, a
+    PostgREST without the function that checks each request, by itself or behind a proxy of its own,
+    or a proxy that has the first call's answer as a file.
     ``limits``: rate limits count, but are too high to refuse anything, or are switched off.
     ``setup`` is SQL before each round; ``queue`` the same once everything has settled: it may leave
     jobs behind. ``proofs`` are queries after each round; every row that one returns is a wrong
@@ -88,7 +89,9 @@ class Load(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         Literal["own", "wrk", "pgbench", "twip", "delivery", "redis_push", "figure"] | None
     ) = None
     stack: str = "direct"
-    door: Literal["proxy", "postgrest", "no-pre-request", "proxy-no-pre-request"] = "proxy"
+    door: Literal["proxy", "postgrest", "no-pre-request", "proxy-no-pre-request", "constant"] = (
+        "proxy"
+    )
     calls: list[Call] = []
     scripts: list[Script] = []
     store: Literal["", "ours", "naive", "redis"] = ""
