@@ -47,11 +47,11 @@ def latest(runs: list[Source]) -> list[Source]:
 def measured(run: Run) -> str:
     """Say when, of what and on what a run was made."""
     machine = run.machine
+    rounds = f"{run.rounds} rounds" if run.rounds > 1 else "one round"
     return (
         f"Measured {run.at[:10]} at commit {run.commit}, {words.number(run.data.users)} users and "
         f"{words.number(run.data.follows)} follows, on {machine.cpu}, {machine.cores} cores, "
-        f"{machine.memory_mib / 1024:.0f} GiB; "
-        f"medians of {run.rounds} round{'s' if run.rounds != 1 else ''}"
+        f"{machine.memory_mib / 1024:.0f} GiB; medians of {rounds}"
     )
 
 
