@@ -295,6 +295,10 @@ def test_the_exempt_are_not_counted(limited: Served, member: Member, whom: str) 
         for _ in range(3):
             answer = place("GET", "/rpc/thread", member, params={"post_id": post})
             assert "RateLimit" not in expect(200, answer).headers
+        other, elsewhere = Place(limited).signup(), Place(limited)
+        params = {"post_id": post}
+        expect(200, elsewhere("GET", "/rpc/thread", other, params=params))
+        refused(429, "rate_limited", elsewhere("GET", "/rpc/thread", other, params=params))
     finally:
         limited.database.run("delete from app.rate_limit_exemptions")
 
