@@ -215,11 +215,12 @@ def telling(database: Database) -> Iterator[Served]:
         )
         connection.execute("grant execute on function api.bounds(), api.who() to anon, member")
         connection.execute("reset role")
-        # Not those of the login, which are the same elsewhere.
+        # Those of the role, not of the login, which are the same elsewhere.
         for name in BOUNDS:
-            connection.execute(
-                f"alter role authenticator in database {database.name} set {name} = '1h'"
-            )
+            if name.endswith("timeout"):
+                connection.execute(
+                    f"alter role authenticator in database {database.name} set {name} = '1h'"
+                )
     with serve_rest(database) as served:
         yield served
 
