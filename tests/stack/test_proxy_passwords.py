@@ -13,7 +13,7 @@ from microblog.stack.process import wait_for
 
 CALLS = ["/rpc/login", "/rpc/signup", "/rpc/password_change", "/rpc/account_delete"]
 LET_IN = 2  # at a time, to one instance
-WAITING = 6  # in the proxy
+WAITING = 14  # in the proxy
 
 
 class Holding(ThreadingHTTPServer):
@@ -72,7 +72,7 @@ def base(run_proxy: Callable[..., str], holding: Holding) -> str:
 
 @pytest.fixture
 def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(16) as executor:
+    with ThreadPoolExecutor(32) as executor:
         yield executor
 
 

@@ -83,6 +83,18 @@ def test_secrets_are_long_random_and_nobody_else_s_to_read(stack: Stack) -> None
     }
 
 
+def test_secrets_are_nobody_else_s_to_read_from_the_moment_they_are_made(tmp_path: Path) -> None:
+    """By themselves: a server that finds them readable by others would not start with them."""
+    settings = Settings.create("unborn", root=tmp_path)
+    before = os.umask(0)
+    try:
+        secret_files.prepare(settings)
+    finally:
+        os.umask(before)
+    private(settings.secrets_dir)
+    assert len(list(settings.secrets_dir.iterdir())) >= 5
+
+
 def processes(stack: Stack) -> Iterator[Path]:
     """Give the folders in /proc of all that the stack runs, children included."""
     roots = {row.pid for row in stack.status()} | {stack.supervisor.call("getPID")}
