@@ -44,6 +44,8 @@ def environment(
         "PGRST_SERVER_PORT": str(port),
         "PGRST_ADMIN_SERVER_PORT": str(admin_port),
         "PGRST_OPENAPI_SERVER_PROXY_URI": settings.url,
+        # For its Haskell runtime: one core for each instance (decision 0023).
+        "GHCRTS": "-N1",
     }
     if pooled and pooler_version(settings.pgbouncer) < POOLER_WITH_PREPARED_STATEMENTS:
         values["PGRST_DB_PREPARED_STATEMENTS"] = "false"
