@@ -227,6 +227,21 @@ def test_a_key_is_forgotten_by_itself_once_its_tokens_have_expired(stack: Stack)
     assert keys(stack) == [signing_key(stack)]
 
 
+def test_a_key_past_its_time_leaves_the_set_and_no_other_does(tmp_path: Path) -> None:
+    settings = Settings.create("unborn", root=tmp_path)
+    secret_files.prepare(settings)
+    made = []
+    for until in (int(time.time()) - 1, int(time.time()) + 1000):
+        made.append(secret_files.read(settings, secret_files.JWT_SECRET))
+        secret_files.next_key(settings)
+        secret_files.retire_key(settings, until)
+    past, present = made
+    text = (settings.secrets_dir / secret_files.JWK_SET).read_text()
+    held = [base64.urlsafe_b64decode(k["k"] + "==").decode() for k in json.loads(text)["keys"]]
+    assert held == [secret_files.read(settings, secret_files.JWT_SECRET), present]
+    assert past not in held
+
+
 def test_a_key_is_honoured_until_the_last_session_that_it_signed_ends(stack: Stack) -> None:
     """Also where the lifetime of sessions was made shorter meanwhile."""
     Load(stack.url)
