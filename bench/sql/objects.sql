@@ -164,3 +164,16 @@ begin atomic
   returning sessions.jti;
 end;
 grant execute on function bench.session_renew(bigint, text) to member;
+
+-- A check of the Twip mix: who asks and the page in one call, as the rivals have it.
+create or replace function bench.check_page(reader_id bigint)
+returns text
+language plpgsql
+volatile
+as $$
+begin
+  perform set_config('microblog.user_id', reader_id::text, false);
+  return (select coalesce(json_agg(t), '[]') from api.feed_timeline() t)::text;
+end
+$$;
+grant execute on function bench.check_page(bigint) to member;

@@ -36,7 +36,7 @@ comment on column app.post_cards.visible_author_id is 'Null once the account is 
 
 grant select on app.post_cards to anon, member;
 
--- What app.feed_page gathers before it knows which posts are on the page, and makes cards of those.
+-- What app.feed_rows gathers and app.feed_page makes cards of.
 create type app.post_row as (
   id bigint,
   content text,

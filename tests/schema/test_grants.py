@@ -131,7 +131,7 @@ def test_anon_may_call_exactly_this(catalog: Database) -> None:
 def test_a_member_may_call_exactly_this(catalog: Database) -> None:
     assert executable(catalog, "member", "api") == MEMBER_CALLS
     assert executable(catalog, "member", "app") == HELPERS | {
-        "feed_below", "feed_page",
+        "feed_below", "feed_page", "feed_rows",
         "post_id_next", "row_written", "username_require",
     }  # fmt: skip
 

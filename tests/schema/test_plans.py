@@ -47,11 +47,16 @@ class Bounds:
 
 
 def inlined(executed: list[Executed], function: str) -> Executed:
-    """Return the outermost plan, which must be the function's own, not a call of it."""
+    """Return the outermost plan, which must be the function's own, not a call of it. That of a
+    timeline calls app.feed_rows, whose plans read the posts.
+    """
     outer = executed[-1]
     called = {n["Function Name"] for n in outer.nodes() if n["Node Type"] == "Function Scan"}
     assert function not in called
-    assert "posts" in outer.scans() or "follows" in outer.scans()
+    if called == {"feed_rows"}:
+        assert any("posts" in one.scans() for one in executed)
+    else:
+        assert "posts" in outer.scans() or "follows" in outer.scans()
     return outer
 
 
@@ -71,7 +76,7 @@ def member(graph: Database) -> Recorder:
 def test_a_page_of_a_feed(graph: Database, feed: str, cursor: str, bounds: Bounds) -> None:
     middle = graph.value("select percentile_disc(0.5) within group (order by id) from app.posts")
     with recorder(graph, READER) as made:
-        executed = made.run(
+        executed = made.again(
             f"select * from api.feed_{feed}(%s::text, %s::integer)",
             None if cursor == "first page" else str(middle),
             PAGE,
@@ -80,7 +85,7 @@ def test_a_page_of_a_feed(graph: Database, feed: str, cursor: str, bounds: Bound
     outer = inlined(executed, f"feed_{feed}")
     assert outer.plan["Actual Rows"] == PAGE
     if feed in ("timeline", "following"):
-        entries = [t for t in outer.scans() if t.startswith("feed_entries")]
+        entries = [t for one in executed for t in one.scans() if t.startswith("feed_entries")]
         assert 1 <= len(entries) <= 2, "only the partitions that the page needs"
         below = [one for one in executed if "heads" in one.query and one is not outer]
         assert below == [], "a page that is full from above asks for nothing below"
@@ -90,7 +95,7 @@ def test_a_page_of_a_feed(graph: Database, feed: str, cursor: str, bounds: Bound
 def test_the_smallest_and_the_largest_page_of_the_timeline(
     member: Recorder, limit: int, bounds: Bounds
 ) -> None:
-    executed = member.run("select * from api.feed_timeline(%s::text, %s::integer)", None, limit)
+    executed = member.again("select * from api.feed_timeline(%s::text, %s::integer)", None, limit)
     bounds.check(executed, rows=6 * (limit + 1))
     assert executed[-1].plan["Actual Rows"] == limit
 
@@ -105,7 +110,7 @@ def test_a_page_below_the_horizon(graph: Database, feed: str, bounds: Bounds) ->
         " complete_from = 9007199254740992 where user_id = %s", [READER + 1],
     )  # fmt: skip
     with recorder(graph, READER + 1) as made:
-        executed = made.run(f"select * from api.feed_{feed}(null, %s::integer)", PAGE)
+        executed = made.again(f"select * from api.feed_{feed}(null, %s::integer)", PAGE)
     bounds.check(executed, rows=PAGE * 101)
     assert executed[-1].plan["Actual Rows"] == PAGE
     assert any("heads" in one.query for one in executed[:-1])
@@ -115,7 +120,7 @@ def test_a_feed_of_somebody_who_follows_nobody(graph: Database, bounds: Bounds) 
     newcomer = graph.user("newcomer")
     with recorder(graph, newcomer) as made:
         for feed in ("timeline", "following", "mine"):
-            bounds.check(made.run(f"select * from api.feed_{feed}(null, null)"), blocks=200)
+            bounds.check(made.again(f"select * from api.feed_{feed}(null, null)"), blocks=200)
 
 
 @pytest.mark.parametrize("cursor", [None, "1500"])

@@ -120,6 +120,11 @@ class Recorder:
         assert heard, "nothing was heard of any plan"
         return heard
 
+    def again(self, query: str, *parameters: Any) -> list[Executed]:
+        """As ``run``, the second time: the first also plans what functions execute."""
+        self.run(query, *parameters)
+        return self.run(query, *parameters)
+
     def _hear(self, notice: psycopg.errors.Diagnostic) -> None:
         message = notice.message_primary or ""
         _, found, text = message.partition("plan:\n")

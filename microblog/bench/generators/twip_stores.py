@@ -34,7 +34,10 @@ class Store(Protocol):
 
 
 class Ours:
-    """This project's own functions and views, as the role that HTTP requests have."""
+    """This project's own functions and views, as the role that HTTP requests have.
+
+    A check is one call, as the rivals' checks are. A post and a subscription say first who it is.
+    """
 
     def __init__(self, dsn: str) -> None:
         self.connection = psycopg.connect(dsn, autocommit=True, prepare_threshold=1)
@@ -57,10 +60,8 @@ class Ours:
 
     def check(self, user: int) -> str:
         """Read the newest page."""
-        found = self._as(
-            user, "select coalesce(json_agg(t), '[]')::text from api.feed_timeline() t"
-        )
-        return str(found.fetchone()[0])
+        query = "select bench.check_page(%s)"
+        return str(self.connection.execute(query, (user,)).fetchone()[0])  # type: ignore[index]
 
     def subscribe(self, user: int, other: int) -> None:
         """Follow."""

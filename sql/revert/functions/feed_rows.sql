@@ -1,0 +1,7 @@
+-- Revert microblog:functions/feed_rows from pg
+
+begin;
+
+drop function app.feed_rows;
+
+commit;

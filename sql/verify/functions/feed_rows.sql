@@ -1,0 +1,7 @@
+-- Verify microblog:functions/feed_rows on pg
+
+begin;
+
+select 'app.feed_rows'::regproc;
+
+rollback;
