@@ -35,6 +35,25 @@ revoke execute on function api.bench_constant() from public;
 grant execute on function api.bench_constant() to member;
 comment on function api.bench_constant() is 'A constant answer of a page''s size';
 
+-- The way not taken (decision 0020): each reader's first page kept ready in the database.
+create unlogged table if not exists bench.kept_pages (
+  user_id bigint primary key,
+  page json not null
+);
+grant select on bench.kept_pages to member;
+create or replace function api.bench_kept_page()
+returns json
+language sql
+stable
+begin atomic
+  select k.page from bench.kept_pages k where k.user_id = app.current_user_id();
+end;
+alter function api.bench_kept_page() owner to microblog_owner;
+grant select on bench.kept_pages to microblog_owner;
+revoke execute on function api.bench_kept_page() from public;
+grant execute on function api.bench_kept_page() to member;
+comment on function api.bench_kept_page() is 'A page of one''s timeline that was kept';
+
 -- The pull query of the system this replaces, as its documents print it.
 create or replace function bench.pull(reader_id bigint)
 returns setof app.posts

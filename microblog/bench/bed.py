@@ -1,6 +1,7 @@
 """What scenarios run on: a stack of their own, its data, doors, users, and rivals beside it."""
 
 import time
+import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,14 +11,14 @@ from typing import Any, Self
 import psycopg
 from rich.console import Console
 
-from microblog.bench import record, redis_peer
+from microblog.bench import constant_proxy, record, redis_peer
 from microblog.bench.result import Data
 from microblog.bench.scenario import BENCH, STACKS, Load, Users
 from microblog.errors import StackError
 from microblog.seed import PRESETS, seed
 from microblog.seed.shape import Shape
 from microblog.settings import DEFAULT_STACK, Settings
-from microblog.stack import Stack, rest, secret_files
+from microblog.stack import Stack, proxy, rest, secret_files
 from microblog.stack.ports import free_ports
 from microblog.stack.privileges import service_user
 from microblog.stack.process import Process, wait_for
@@ -212,6 +213,8 @@ class Bed:
             return host, self.settings.port
         if load.door == "postgrest":
             return "127.0.0.1", self.settings.rest_ports[0]
+        if load.door == "constant":
+            return "127.0.0.1", self._constant_proxy(load.calls[0].path)
         return "127.0.0.1", self._bare_postgrest()
 
     def _bare_postgrest(self) -> int:
@@ -233,6 +236,30 @@ class Bed:
             )
             self.processes[name] = self._exits.enter_context(process)
             process.wait_ready(lambda: rest.ready(admin_port))
+            self._ports[name] = port
+        return self._ports[name]
+
+    def _constant_proxy(self, path: str) -> int:
+        """Start a proxy that answers what the stack's answers at ``path`` now, once; its port."""
+        name = "haproxy-constant"
+        if name not in self.processes:
+            (port,) = free_ports(1)
+            settings, user = self.settings, service_user(self.settings.root)
+            body, conf = settings.state / "constant.json", settings.state / "constant.cfg"
+            with urllib.request.urlopen(f"{settings.url}{path}", timeout=10) as answer:  # noqa: S310
+                body.write_bytes(answer.read())
+            conf.write_text(constant_proxy.configuration(settings, body))
+            process = Process(
+                name,
+                proxy.argv(settings, settings.state / "servers.cfg", conf),
+                settings.log_dir / f"{name}.log",
+                env=proxy.environment("127.0.0.1", port),
+                # A session of its own, as the stack's proxy has: on a busy machine the scheduler
+                # shares the processors between sessions, and one shared with wrk is twice as fast.
+                prefix=["setsid", *user.prefix],
+            )
+            self.processes[name] = self._exits.enter_context(process)
+            process.wait_ready(lambda: rest.http_status(port, "/up") == 200)
             self._ports[name] = port
         return self._ports[name]
 

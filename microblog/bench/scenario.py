@@ -52,8 +52,9 @@ class Load(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     Exactly one of ``calls`` (HTTP), ``scripts`` (pgbench) and ``store`` (the Twip mix) says what.
     With ``rate`` (per second) the model is open: what is due is sent, or counted as dropped,
     however slow the answers are; ``clients`` is then the most connections. Without, ``clients``
-    send one after the other. ``door`` is where the requests go: the proxy, PostgREST itself, or a
-    PostgREST without the function that checks each request. ``limits``: rate limits count, but are
+    send one after the other. ``door`` is where the requests go: the proxy, PostgREST itself, a
+    PostgREST without the function that checks each request, or a proxy that has the first call's
+    answer as a file. ``limits``: rate limits count, but are
     too high to refuse anything, or are switched off. ``setup`` is SQL before each round.
     ``variables`` are given to the pgbench scripts, beside users, the number of users.
     ``target`` is what the subject's measure should be in multiples of this side's.
@@ -63,7 +64,7 @@ class Load(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     role: Role = "peer"
     generator: Literal["own", "wrk", "pgbench", "twip"] | None = None
     stack: str = "direct"
-    door: Literal["proxy", "postgrest", "no-pre-request"] = "proxy"
+    door: Literal["proxy", "postgrest", "no-pre-request", "constant"] = "proxy"
     calls: list[Call] = []
     scripts: list[Script] = []
     store: Literal["", "ours", "naive", "redis"] = ""

@@ -19,15 +19,24 @@ def servers(instances: Sequence[tuple[int, int]], host: str = "127.0.0.1") -> st
     return "\n".join(lines) + "\n"
 
 
-def argv(settings: Settings, servers_file: Path) -> list[str]:
-    """Return the command that runs it in the foreground; SIGUSR1 stops it softly."""
-    shared = settings.root / "api" / "haproxy.cfg"
+def argv(settings: Settings, servers_file: Path, shared: Path | None = None) -> list[str]:
+    """Return the command that runs it in the foreground; SIGUSR1 stops it softly.
+
+    ``shared`` is another configuration than the committed one.
+    """
+    shared = shared or settings.root / "api" / "haproxy.cfg"
     return [str(settings.haproxy), "-db", "-f", str(shared), "-f", str(servers_file)]
 
 
-def environment(host: str, port: int) -> dict[str, str]:
-    """Return the variables api/haproxy.cfg reads."""
-    return {"MICROBLOG_BIND": f"{host}:{port}"}
+def admin_socket(settings: Settings) -> Path:
+    """Where the stack's proxy takes commands."""
+    return settings.socket_dir / "haproxy.sock"
+
+
+def environment(host: str, port: int, admin: Path | None = None) -> dict[str, str]:
+    """Return the variables api/haproxy.cfg reads; ``admin`` is the path of its admin socket."""
+    sockets = {} if admin is None else {"MICROBLOG_ADMIN": str(admin)}
+    return {"MICROBLOG_BIND": f"{host}:{port}", **sockets}
 
 
 def configuration_files(settings: Settings) -> list[Path]:
@@ -36,5 +45,6 @@ def configuration_files(settings: Settings) -> list[Path]:
     return [
         folder / "haproxy.cfg",
         folder / "cors_origins.lst",
+        folder / "cache.map",
         *sorted((folder / "errors").iterdir()),
     ]

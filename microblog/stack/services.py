@@ -132,11 +132,14 @@ def _worker(settings: Settings, number: int, ready: Callable[[str], bool]) -> Se
         [sys.executable, "-m", "microblog", "worker", "--stack", settings.stack, "--name", name],
         {
             "MICROBLOG_WORKER_DSN": settings.socket_dsn("worker"),
+            "MICROBLOG_PROXIES": str(proxy.admin_socket(settings)),
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUNBUFFERED": "1",
         },
         stop_wait=30,
-        fingerprint=fingerprint(package / "worker.py", package / "settings.py"),
+        fingerprint=fingerprint(
+            package / "worker.py", package / "page_cache.py", package / "settings.py"
+        ),
     )
     return Service(program, "", lambda: ready(name))
 
@@ -146,7 +149,7 @@ def _proxy(settings: Settings) -> Service:
     program = Program(
         "haproxy",
         proxy.argv(settings, servers_file),
-        proxy.environment(settings.host, settings.port),
+        proxy.environment(settings.host, settings.port, proxy.admin_socket(settings)),
         stop_signal="USR1",
         stop_wait=25,
         fingerprint=fingerprint(servers_file, *proxy.configuration_files(settings)),

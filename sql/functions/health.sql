@@ -1,5 +1,6 @@
 -- Deploy microblog:functions/health to pg
 -- requires: schema/jobs
+-- requires: schema/cache
 
 begin;
 
@@ -63,6 +64,19 @@ begin
       'depth', v_queued,
       'oldest_age_seconds', round(v_age::numeric, 3),
       'dead', v_dead
+    ),
+    'cache', (
+      select json_build_object(
+        'hits', sum(p.hits),
+        'misses', sum(p.misses),
+        'bytes', sum(p.bytes),
+        'age_seconds', (
+          select round(extract(epoch from now() - max(r.filled_at)), 3) from app.cache_reports r
+        ),
+        'invalidations', (select coalesce(sum(r.invalidations), 0) from app.cache_reports r)
+      )
+      from app.cache_proxies p
+      where p.reported_at > now() - interval '15 seconds'
     )
   );
 end
@@ -72,7 +86,8 @@ comment on function api.health() is
 $$How is the service?
 
 200 while the database answers; status is "degraded" when no worker was seen for 15 seconds or a
-job is dead. Ages in seconds.$$;
+job is dead. Ages in seconds. cache: hits, misses and bytes of proxies that reported within 15
+seconds, null if none did; the age of the newest shared answer; invalidations.$$;
 
 grant execute on function api.up(), api.health() to anon, member;
 

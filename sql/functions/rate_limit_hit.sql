@@ -18,8 +18,9 @@ begin;
 -- role limiter and nobody else, and all that role can do is count. It calls nothing that the owner
 -- could replace; the casts keep overloaded functions out.
 --
--- A replica asks the server it replicates from. Where that wants a password, it stands in the
--- password file of the server's operating system user.
+-- A replica asks the server it replicates from, in the way in which it replicates: whatever
+-- primary_conninfo says of hosts, certificates and password file holds, but for the user, whose
+-- password is another one. Of several hosts it is the one that writes.
 create function app.rate_limit_connect()
 returns void
 language plpgsql
@@ -29,24 +30,39 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_source constant text := current_setting('primary_conninfo');
-  v_host text;
-  v_port text := current_setting('port');
+  v_target text;
 begin
-  if pg_is_in_recovery() then
-    v_host := substring(v_source from $re$\mhost\s*=\s*('(?:[^'\\]|\\.)*'|\S+)$re$);
-    v_port := coalesce(substring(v_source from $re$\mport\s*=\s*'?(\d+)$re$), '5432');
+  if pg_is_in_recovery() and v_source = '' then
+    raise object_not_in_prerequisite_state using
+      message = 'this replica has no primary_conninfo, so that it cannot reach the primary';
+  elsif pg_is_in_recovery() and v_source ~ '^postgres(ql)?://' then
+    v_target := format(
+      '%s%suser=limiter&password=&dbname=%s&application_name=rate_limits&connect_timeout=2'
+      '&target_session_attrs=read-write',
+      v_source, case when position('?' in v_source) > 0 then '&' else '?' end,
+      regexp_replace(
+        encode(convert_to(current_database(), 'UTF8'), 'hex'), '(..)', '%\1', 'g'
+      )
+    );
   else
-    v_host := format('''%s''', regexp_replace(
-      split_part(current_setting('unix_socket_directories'), ',', 1), '([\\''])', '\\\1', 'g'
-    ));
+    -- What comes later in a connection string holds.
+    v_target := format(
+      '%s user=limiter password='''' dbname=''%s'' application_name=rate_limits connect_timeout=2',
+      case
+        when pg_is_in_recovery() then v_source || ' target_session_attrs=read-write'
+        else format('host=''%s'' port=%s',
+          regexp_replace(
+            split_part(current_setting('unix_socket_directories'), ',', 1), '([\\''])', '\\\1', 'g'
+          ),
+          current_setting('port'))
+      end,
+      regexp_replace(current_database(), '([\\''])', '\\\1', 'g')
+    );
   end if;
   if 'rate_limits' = any (extensions.dblink_get_connections()) then
     perform extensions.dblink_disconnect('rate_limits'::text);
   end if;
-  perform extensions.dblink_connect('rate_limits'::text, format(
-    'host=%s port=%s dbname=''%s'' user=limiter application_name=rate_limits connect_timeout=3',
-    v_host, v_port, regexp_replace(current_database(), '([\\''])', '\\\1', 'g')
-  ));
+  perform extensions.dblink_connect('rate_limits'::text, v_target);
 end
 $$;
 
@@ -57,6 +73,87 @@ revoke execute on function app.rate_limit_connect() from public;
 grant execute on function app.rate_limit_connect() to microblog_owner;
 
 set local role microblog_owner;
+
+create function app.rate_limits_unavailable()
+returns void
+language sql
+volatile
+begin atomic
+  select app.http_error(503, 'rate_limits_unavailable',
+    'Requests cannot be counted at the moment; nothing was done.',
+    'Send the request again in a moment.');
+end;
+
+comment on function app.rate_limits_unavailable() is
+  'Refuses a request that cannot be counted: 503';
+
+-- Where the primary cannot be reached, an attempt may take as long as its timeout, which not every
+-- request shall wait for: after a failure this backend makes none for a second. Only a prepared
+-- statement can remember that: the request is rolled back, and a replica has nothing to write to.
+create function app.rate_limit_reconnect()
+returns void
+language plpgsql
+volatile
+as $$
+declare
+  v_failed_at double precision;
+  v_detail text;
+begin
+  select substring(p.statement from '[0-9.]+')::double precision
+    into v_failed_at
+    from pg_catalog.pg_prepared_statements p
+    where p.name = 'rate_limits_failed_at';
+  if date_part('epoch', clock_timestamp()) - v_failed_at between 0 and 1 then
+    raise object_not_in_prerequisite_state using message = 'the last attempt has just failed';
+  end if;
+  perform app.rate_limit_connect();
+  perform extensions.dblink_exec('rate_limits', format(
+    'prepare take (smallint[], integer[], integer[], text[], integer, double precision) as %s',
+    app.rate_limit_take()
+  ));
+exception
+  when others then
+    if date_part('epoch', clock_timestamp()) - v_failed_at between 0 and 1 then
+      raise;
+    end if;
+    get stacked diagnostics v_detail = pg_exception_detail;
+    raise log 'requests cannot be counted: %', concat_ws('. ', sqlerrm, v_detail);
+    if v_failed_at is not null then
+      deallocate rate_limits_failed_at;
+    end if;
+    execute format(
+      'prepare rate_limits_failed_at as select %s', date_part('epoch', clock_timestamp())
+    );
+    raise;
+end
+$$;
+
+comment on function app.rate_limit_reconnect() is
+  'Opens the connection to the session that counts, and prepares its statement; fails at once for a second after a failure';
+
+-- One way to write an address: an IPv4 address within IPv6 is that IPv4 address.
+create function app.rate_limit_inet(address text)
+returns inet
+language plpgsql
+immutable
+parallel safe
+as $$
+declare
+  v_address inet;
+begin
+  v_address := address;
+  return case
+    when v_address <<= '::ffff:0.0.0.0/96'
+      then substring(host(v_address) from '[0-9.]+$')::inet
+    else v_address
+  end;
+exception
+  when invalid_text_representation then
+    return null;
+end
+$$;
+
+comment on function app.rate_limit_inet(text) is 'An address as it was forwarded; null for what is none';
 
 -- An IPv6 network is what one customer has: its addresses share a count.
 create function app.rate_limit_address(address text)
@@ -71,16 +168,10 @@ begin
   if address ~ '^[0-9.]+$' then
     return address;
   end if;
-  begin
-    v_address := address::inet;
-  exception
-    when invalid_text_representation then
-      return 'unknown';
-  end;
+  v_address := app.rate_limit_inet(address);
   return case
     when v_address is null then 'unknown'
     when family(v_address) = 4 then host(v_address)
-    when v_address <<= '::ffff:0.0.0.0/96' then substring(host(v_address) from '[0-9.]+$')
     else network(set_masklen(v_address, 64))::text
   end;
 end
@@ -88,6 +179,27 @@ $$;
 
 comment on function app.rate_limit_address(text) is
   'Key of an address: itself, or the /64 of an IPv6 address; "unknown" for what is none';
+
+-- The address itself, not its key: an exemption may be narrower than a /64.
+create function app.rate_limit_is_exempt(address text)
+returns boolean
+language plpgsql
+stable
+as $$
+declare
+  v_user_id constant bigint := app.current_user_id();
+  v_address constant inet := app.rate_limit_inet(address);
+begin
+  return exists (
+    select
+    from app.rate_limit_exemptions e
+    where e.user_id = v_user_id or e.address >>= v_address
+  );
+end
+$$;
+
+comment on function app.rate_limit_is_exempt(text) is
+  'Whether no rule counts this request, by its user or by the address it was forwarded for';
 
 -- The rules for a kind of request, as lines of text that app.rate_limit_hit keeps in its session:
 --
@@ -190,66 +302,129 @@ $$;
 comment on function app.rate_limit_tell(text, bigint, bigint) is
   'Sets the headers of a rule, given as app.rate_limit_rules makes them';
 
--- For the rules that did not allow the call: has the refusals recorded, tells the longest wait, and
--- ends the request, unless all of them are dry runs.
+-- For a request that some rules did not allow: has the refusals recorded, tells how long until the
+-- same request gets through all of its rules, and ends it, unless the refusals are dry runs.
+--
+-- How many rows a write has is not known before its statement has met them all, and the wait depends
+-- on it. Until then, rows is null and the refusal is only noted: app.row_written has the other rows
+-- passed over, and app.rate_limit_end refuses at the statement's end. What the refusing rules have
+-- counted of the request by then is given back.
 create function app.rate_limit_refuse_request(
-  rule_ids smallint[],
-  headers text[],
-  user_id bigint,
-  address text,
+  refusing smallint[],
   username text,
-  cost integer
+  rows integer,
+  counted integer
 )
 returns void
 language plpgsql
 volatile
 as $$
 declare
+  v_user_id constant bigint := app.current_user_id();
+  v_method constant text := current_setting('request.method', true);
+  v_path constant text := current_setting('request.path', true);
+  v_address constant text := app.rate_limit_address(
+    nullif(current_setting('request.headers', true), '')::json ->> 'x-forwarded-for'
+  );
+  v_rules text[];
+  v_ids smallint[];
+  v_headers text[];
+  v_call text;
+  v_is_enforced boolean;
+  v_counts_rows boolean;
+  v_rows_max integer;
   v_refusal record;
 begin
-  select l.name, l.quota, l.window_seconds, t.reset_at, t.retry_after, r.headers
-    into v_refusal
-    from extensions.dblink('rate_limits', (
-      select format('select * from app.rate_limit_refuse(%L, %L, %L, %L, %s, null)',
-        array_agg(l.id), array_agg(l.window_seconds), array_agg(l.quota),
-        array_agg(
-          case
-            when l.scope = 'username' then rate_limit_refuse_request.username
-            when l.scope = 'user' and rate_limit_refuse_request.user_id is not null
-              then 'user ' || rate_limit_refuse_request.user_id
-            else rate_limit_refuse_request.address
-          end
-        ),
-        cost)
-      from app.rate_limits l
-      where l.id = any (rule_ids)
-    )) t (rule_id smallint, reset_at bigint, retry_after integer)
-    join app.rate_limits l on l.id = t.rule_id
-    join unnest(rule_ids, rate_limit_refuse_request.headers) r (rule_id, headers)
-      on r.rule_id = t.rule_id
-    where not l.is_dry_run
-    order by t.retry_after desc
-    limit 1;
-  if not found then
+  v_rules := string_to_array(
+    app.rate_limit_rules('', v_method, v_path, v_user_id is not null, false, null), chr(10)
+  );
+  v_ids := v_rules[6];
+  v_headers := v_rules[7];
+  if username is not null then
+    v_rules := string_to_array(
+      app.rate_limit_rules('', v_method, v_path, v_user_id is not null, true, null), chr(10)
+    );
+    v_ids := v_ids || v_rules[6]::smallint[];
+    v_headers := v_headers || v_rules[7]::text[];
+  end if;
+  select
+    format('select * from app.rate_limit_refuse(%L, %L, %L, %L, %L, %L, %s, %s, null)',
+      array_agg(l.id order by l.scope = 'address', l.id),
+      array_agg(l.window_seconds order by l.scope = 'address', l.id),
+      array_agg(l.quota order by l.scope = 'address', l.id),
+      array_agg(
+        case
+          when l.scope = 'username'
+            then 'name ' || lower(left(rate_limit_refuse_request.username, 50))
+          when l.scope = 'user' and v_user_id is not null then 'user ' || v_user_id
+          else v_address
+        end
+        order by l.scope = 'address', l.id
+      ),
+      array_agg(case when l.counts_rows then coalesce(rows, 1) else 1 end
+        order by l.scope = 'address', l.id),
+      array_agg(l.id = any (refusing) order by l.scope = 'address', l.id),
+      counted, date_part('epoch', now())),
+    coalesce(bool_or(l.id = any (refusing) and not l.is_dry_run), false),
+    bool_or(l.counts_rows and not l.is_dry_run),
+    min(l.quota) filter (where l.counts_rows and not l.is_dry_run)
+    into v_call, v_is_enforced, v_counts_rows, v_rows_max
+    from app.rate_limits l
+    where l.id = any (v_ids);
+  if v_is_enforced and v_counts_rows and rows is null and v_user_id is not null
+    -- Whose statements all end at app.rate_limit_end; any other would get through.
+    and v_method || v_path
+      in ('POST/posts', 'DELETE/posts', 'PATCH/users', 'POST/follows', 'DELETE/follows')
+  then
+    perform set_config('microblog.refusing', refusing::text, true);
+    perform set_config('microblog.rows_counted', counted::text, true);
+    return;
+  end if;
+
+  for v_attempt in 1 .. 2 loop
+    begin
+      if v_attempt = 2 then
+        perform app.rate_limit_reconnect();
+      end if;
+      select l.name, l.quota, l.window_seconds, t.reset_at, t.retry_after, r.headers
+        into v_refusal
+        from extensions.dblink('rate_limits', v_call)
+          t (rule_id smallint, reset_at bigint, retry_after integer)
+        join app.rate_limits l on l.id = t.rule_id
+        join unnest(v_ids, v_headers) r (rule_id, headers) on r.rule_id = t.rule_id
+        where not l.is_dry_run
+        order by t.retry_after desc, l.id = any (refusing) desc
+        limit 1;
+      exit;
+    exception
+      when lock_not_available or deadlock_detected then
+        perform app.busy();
+      when others then
+        if v_attempt = 2 then
+          perform app.rate_limits_unavailable();
+        end if;
+    end;
+  end loop;
+  if not v_is_enforced then
     return;
   end if;
   perform app.rate_limit_tell(v_refusal.headers, 0, v_refusal.reset_at);
+  -- No wait would help it.
+  if rows > v_rows_max then
+    perform app.http_error(400, 'rows_too_many',
+      format('A request writes at most %s rows here.', v_rows_max),
+      format('Nothing was written. Each row counts: send at most %s in one request.', v_rows_max));
+  end if;
   perform app.response_header('Retry-After', v_refusal.retry_after::text);
   perform app.http_error(429, 'rate_limited',
     format('Too many requests: the limit %s allows %s in %s seconds.',
       v_refusal.name, v_refusal.quota, v_refusal.window_seconds),
-    case
-      when cost >= v_refusal.quota and cost > 1
-        then format('Each row counts: send at most %s in one request.', v_refusal.quota)
-      else format('Try again in %s seconds.', v_refusal.retry_after)
-    end);
+    format('Try again in %s seconds.', v_refusal.retry_after));
 end
 $$;
 
-comment on function app.rate_limit_refuse_request(
-  smallint[], text[], bigint, text, text, integer
-) is
-  'Records that these rules refuse the request, and answers 429 with the longest wait';
+comment on function app.rate_limit_refuse_request(smallint[], text, integer, integer) is
+  'Records that these rules refuse the request, and answers 429 with the longest wait. username: where a login asks for one; rows: what it costs the rules that count rows, null where that is not known; counted: how many of them these rules have counted';
 
 -- Every request comes by here, and plpgsql makes each expression anew in each transaction: hence
 -- the few and long ones, and rules that are kept as text ready for use.
@@ -295,28 +470,19 @@ begin
   if v_rules[4] = '0' then
     return;
   end if;
-  if v_address ~ '^[0-9.]+$' is not true then
-    v_address := app.rate_limit_address(v_address);
-  end if;
-  -- By itself: together with another condition it would be planned anew for every request.
   if v_rules[8] = 't' then
-    perform
-      from app.rate_limit_exemptions e
-      where e.user_id = v_user_id
-        or e.address >>= case when v_address <> 'unknown' then v_address::inet end;
-    if found then
+    if app.rate_limit_is_exempt(v_address) then
       return;
     end if;
+  end if;
+  if v_address ~ '^[0-9.]+$' is not true then
+    v_address := app.rate_limit_address(v_address);
   end if;
 
   for v_attempt in 1 .. 2 loop
     begin
       if v_attempt = 2 then
-        perform app.rate_limit_connect();
-        perform extensions.dblink_exec('rate_limits', format(
-          'prepare take (smallint[], integer[], integer[], text[], integer, double precision) as %s',
-          app.rate_limit_take()
-        ));
+        perform app.rate_limit_reconnect();
       end if;
       select array_agg(t.rule_id),
         min(array[t.remaining, t.rule_id, t.reset_at])
@@ -328,14 +494,12 @@ begin
         ) t (rule_id smallint, remaining bigint, reset_at bigint);
       exit;
     exception
-      when lock_not_available then
+      when lock_not_available or deadlock_detected then
         perform app.busy();
       -- Not connected yet, or not any more; after a deployment, a stale prepared statement.
       when others then
         if v_attempt = 2 then
-          perform app.http_error(503, 'rate_limits_unavailable',
-            'Requests cannot be counted at the moment; nothing was done.',
-            'Send the request again in a moment.');
+          perform app.rate_limits_unavailable();
         end if;
     end;
   end loop;
@@ -343,11 +507,13 @@ begin
   v_ids := v_rules[6];
   if coalesce(cardinality(v_allowing), 0) < cardinality(v_ids) then
     perform app.rate_limit_refuse_request(
-      array_agg(r.id), array_agg(r.headers), v_user_id, v_address,
-      'name ' || lower(left(username, 50)), coalesce(further_rows, 1)
-    )
-      from unnest(v_ids, v_rules[7]::text[]) r (id, headers)
-      where r.id <> all (coalesce(v_allowing, '{}'));
+      array(select i from unnest(v_ids) i where i <> all (coalesce(v_allowing, '{}'))),
+      username, null,
+      case
+        when further_rows is null then 0
+        else coalesce(nullif(current_setting('microblog.rows_written', true), '')::integer - 1, 1)
+      end
+    );
   end if;
   if v_tightest is not null then
     perform app.rate_limit_tell(

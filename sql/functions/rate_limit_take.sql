@@ -97,14 +97,24 @@ $statement$;
 comment on function app.rate_limit_take() is
   'The statement that counts a call: for each rule that allows it, the calls left and when (seconds since 1970) the whole quota is back';
 
--- What app.rate_limit_take did not allow: when it will. A bucket's oldest hits are the first to leave
--- the window; the call waits until so many have left that there is room.
+-- For a request that some rules refuse: when the same request would get through. All of its rules
+-- are asked, for one that has just allowed it may be full now. A bucket's oldest hits are the first
+-- to leave the window; the request waits until so many have left that there is room for its cost.
+--
+-- The rows of a request are counted one by one. Where a rule has counted some when it refuses the
+-- next, it gives them back. Which slots they lie in is not recorded; they are none before
+-- counted_since, and to take the oldest hits from there on forgets nothing too early.
+--
+-- Locks: rows of app.rate_limit_buckets, in the order of the arrays.
 create function app.rate_limit_refuse(
   rule_ids smallint[],
   windows integer[],
   quotas integer[],
   keys text[],
-  cost integer,
+  costs integer[],
+  refusing boolean[],
+  counted integer,
+  counted_since double precision,
   at double precision
 )
 returns table (rule_id smallint, reset_at bigint, retry_after integer)
@@ -116,10 +126,38 @@ declare
   v_epoch constant double precision := coalesce(at, date_part('epoch', clock_timestamp()));
   v_bucket app.rate_limit_buckets;
   v_position integer;
+  v_back integer;
+  v_from_slot integer;
 begin
   for n in 1 .. cardinality(rule_ids) loop
-    insert into app.rate_limit_refusals (rule_id, window_seconds, key)
-      values (rule_ids[n], windows[n], keys[n]);
+    if refusing[n] then
+      insert into app.rate_limit_refusals (rule_id, window_seconds, key)
+        values (rule_ids[n], windows[n], keys[n]);
+      if counted > 0 then
+        select b.*
+          into v_bucket
+          from app.rate_limit_buckets b
+          where b.rule_id = rule_ids[n] and b.window_seconds = windows[n] and b.key = keys[n]
+          for update;
+        v_position := greatest(
+          1, v_bucket.slot - floor(counted_since * 20 / windows[n])::bigint + 1
+        );
+        v_back := counted;
+        -- Beyond 21 they may have left the window, and what is in it belongs to others.
+        while found and v_position between 1 and 21 and v_back > 0 loop
+          v_from_slot := least(v_back, v_bucket.hits[v_position]);
+          v_bucket.hits[v_position] := v_bucket.hits[v_position] - v_from_slot;
+          v_back := v_back - v_from_slot;
+          v_position := v_position - 1;
+        end loop;
+        update app.rate_limit_buckets b
+          set total = b.total - counted + v_back,
+            hits = v_bucket.hits,
+            hit_count = b.hit_count - counted + v_back
+          where b.rule_id = rule_ids[n] and b.window_seconds = windows[n] and b.key = keys[n];
+      end if;
+    end if;
+
     select b.*
       into v_bucket
       from app.rate_limit_buckets b
@@ -132,14 +170,18 @@ begin
     end if;
 
     v_position := 22;
-    while v_bucket.total > greatest(quotas[n] - cost, 0) and v_position > 1 loop
+    while v_bucket.total > greatest(quotas[n] - costs[n], 0) and v_position > 1 loop
       v_position := v_position - 1;
       v_bucket.total := v_bucket.total - v_bucket.hits[v_position];
     end loop;
     rule_id := rule_ids[n];
     reset_at := ((v_bucket.slot + 21) * windows[n] + 19) / 20;
     retry_after := greatest(
-      1, ceil((v_bucket.slot - v_position + 22) * windows[n] / 20.0 - v_epoch)
+      refusing[n]::integer,
+      case
+        when v_position < 22
+          then ceil((v_bucket.slot - v_position + 22) * windows[n] / 20.0 - v_epoch)
+      end
     );
     return next;
   end loop;
@@ -147,9 +189,10 @@ end
 $$;
 
 comment on function app.rate_limit_refuse(
-  smallint[], integer[], integer[], text[], integer, double precision
+  smallint[], integer[], integer[], text[], integer[], boolean[], integer,
+  double precision, double precision
 ) is
-  'Records that rules refuse a call. Returns when (seconds since 1970) the whole quota is back, and in how many seconds the call would get through';
+  'Records that rules refuse a request. Returns for each of its rules when (seconds since 1970) the whole quota is back, and in how many seconds the request would get through';
 
 grant usage on schema app to limiter;
 grant select, insert, update on app.rate_limit_buckets to limiter;
@@ -157,7 +200,8 @@ grant insert on app.rate_limit_refusals to limiter;
 grant execute on function app.rate_limit_sum(integer[], bigint) to limiter;
 grant execute on function app.rate_limit_shift(integer[], bigint) to limiter;
 grant execute on function app.rate_limit_refuse(
-  smallint[], integer[], integer[], text[], integer, double precision
+  smallint[], integer[], integer[], text[], integer[], boolean[], integer,
+  double precision, double precision
 ) to limiter;
 
 commit;

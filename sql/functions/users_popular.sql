@@ -1,6 +1,6 @@
 -- Deploy microblog:functions/users_popular to pg
 -- requires: functions/page
--- requires: functions/view_age
+-- requires: functions/cache
 -- requires: schema/views
 
 begin;
@@ -37,7 +37,7 @@ begin atomic
     select app.page_more(array_agg(n.rank order by n.rank), cursor, app.page_limit("limit"))
     from page n
   )
-    and (select app.view_age('app.popular_users'))
+    and (select app.cache_shared('/rpc/users_popular'))
   order by p.rank
   limit app.page_limit("limit");
 end;
@@ -45,9 +45,9 @@ end;
 comment on function api.users_popular(text, integer) is
 $$Who has the most followers
 
-The first thousand, most followed first, as of a few minutes ago: Age says how many seconds,
-Last-Modified of when. limit: 1–100, default 20. X-Next-Cursor and Link: rel="next" are there while
-more follows.$$;
+The first thousand, most followed first, as of a few minutes ago: Age says how many seconds. Shared
+between all who send no token. limit: 1–100, default 20. X-Next-Cursor and Link: rel="next" are there
+while more follows.$$;
 
 grant execute on function api.users_popular(text, integer) to anon, member;
 

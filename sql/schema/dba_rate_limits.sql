@@ -7,6 +7,7 @@ set local role microblog_owner;
 create view dba.rate_limit_keys as
 select
   r.name as rule,
+  b.window_seconds,
   b.key,
   b.quota,
   case
@@ -14,17 +15,20 @@ select
     else b.total
   end as hits_in_window,
   b.hit_count as hits,
-  b.refusal_count + (
-    select count(*)
-    from app.rate_limit_refusals f
-    where f.rule_id = b.rule_id and f.window_seconds = b.window_seconds and f.key = b.key
-  ) as refusals,
+  b.refusal_count + coalesce(f.refusal_count, 0) as refusals,
   to_timestamp(b.slot * b.window_seconds / 20.0) as last_hit_at
 from app.rate_limit_buckets b
-join app.rate_limits r on r.id = b.rule_id and r.window_seconds = b.window_seconds;
+join app.rate_limits r on r.id = b.rule_id
+left join (
+  select n.rule_id, n.window_seconds, n.key, sum(n.refusal_count) as refusal_count
+  from app.rate_limit_refusals n
+  group by n.rule_id, n.window_seconds, n.key
+) f on f.rule_id = b.rule_id and f.window_seconds = b.window_seconds and f.key = b.key;
 
 comment on view dba.rate_limit_keys is
   'What each key has used of each limit; the busiest first with: order by hits desc limit 20';
+comment on column dba.rate_limit_keys.window_seconds is
+  'Window in which these were counted; another one than the rule''s where that was changed since';
 comment on column dba.rate_limit_keys.hits_in_window is
   'Calls as of the last one; some of them may have left the window since';
 comment on column dba.rate_limit_keys.hits is 'Calls allowed since the key was last quiet for a window';
@@ -41,7 +45,7 @@ select
   r.is_dry_run,
   coalesce(k.keys, 0) as keys,
   coalesce(k.hits, 0) + coalesce(t.hit_count, 0) as hits,
-  coalesce(k.refusals, 0) + coalesce(t.refusal_count, 0) as refusals,
+  coalesce(k.refusals, 0) + coalesce(n.refusals, 0) + coalesce(t.refusal_count, 0) as refusals,
   k.busiest_key,
   k.busiest_hits
 from app.rate_limits r
@@ -55,7 +59,18 @@ left join lateral (
     max(u.hits + u.refusals) as busiest_hits
   from dba.rate_limit_keys u
   where u.rule = r.name
-) k on true;
+) k on true
+-- Refused, and never allowed: no key of the view above has them.
+left join lateral (
+  select sum(f.refusal_count) as refusals
+  from app.rate_limit_refusals f
+  where f.rule_id = r.id
+    and not exists (
+      select
+      from app.rate_limit_buckets b
+      where b.rule_id = f.rule_id and b.window_seconds = f.window_seconds and b.key = f.key
+    )
+) n on true;
 
 comment on view dba.rate_limits is
   'Each limit with its keys in use, hits and refusals since the server was last recovered from a crash, and its busiest key';
@@ -76,7 +91,16 @@ begin atomic
           rate_limit_forget.rule is null
           or b.rule_id = (select r.id from app.rate_limits r where r.name = rate_limit_forget.rule)
         )
-      returning 1
+      returning b.rule_id, b.hit_count, b.refusal_count
+  ),
+  added as (
+    insert into app.rate_limit_totals as t (rule_id, hit_count, refusal_count)
+      select g.rule_id, sum(g.hit_count), sum(g.refusal_count)
+      from gone g
+      group by g.rule_id
+      on conflict on constraint rate_limit_totals_pkey do update
+        set hit_count = t.hit_count + excluded.hit_count,
+          refusal_count = t.refusal_count + excluded.refusal_count
   )
   select count(*) from gone;
 end;

@@ -72,11 +72,13 @@ create table app.rate_limit_exemptions (
     constraint rate_limit_exemptions_user_id_key unique
     constraint rate_limit_exemptions_user_id_fkey references app.users on delete cascade,
   note text not null default '',
-  constraint rate_limit_exemptions_one_check check (num_nonnulls(address, user_id) = 1)
+  constraint rate_limit_exemptions_one_check check (num_nonnulls(address, user_id) = 1),
+  -- Which would match nobody: what comes by such an address is taken for the IPv4 address it is.
+  constraint rate_limit_exemptions_address_check check (not address <<= '::ffff:0.0.0.0/96')
 );
 
 comment on table app.rate_limit_exemptions is
-  'Addresses (or networks: 10.0.0.0/8) and users whose requests no rule counts';
+  'Addresses (or networks: 10.0.0.0/8, 2001:db8::/48) and users whose requests no rule counts';
 
 create unlogged table app.rate_limit_buckets (
   rule_id smallint not null,
@@ -114,7 +116,8 @@ comment on column app.rate_limit_buckets.refusal_count is
 create unlogged table app.rate_limit_refusals (
   rule_id smallint not null,
   window_seconds integer not null,
-  key text collate "C" not null
+  key text collate "C" not null,
+  refusal_count integer not null default 1
 );
 
 comment on table app.rate_limit_refusals is 'Refused calls not yet added to their buckets';
@@ -125,6 +128,6 @@ create unlogged table app.rate_limit_totals (
   refusal_count bigint not null
 );
 
-comment on table app.rate_limit_totals is 'Counts of buckets that were removed';
+comment on table app.rate_limit_totals is 'Counts of buckets that were removed, and refusals of keys that had none';
 
 commit;

@@ -1,19 +1,15 @@
 -- Deploy microblog:schema/views to pg
 -- requires: schema/settings
--- requires: schema/post_cards
+-- requires: schema/users
 --
--- What may be as old as a minute, and says so: materialised views. One job refreshes each when its
+-- What may be some minutes old, and says so: materialised views. One job refreshes each when its
 -- lifetime is over, CONCURRENTLY: readers see the old rows until the new ones are committed, and
--- never wait. Why these two, and no feeds of inactive users: docs/decisions/0012.
+-- never wait. Why this one, and no feeds: docs/decisions/0012 and 0020.
 
 begin;
 set local role microblog_owner;
 
 insert into app.settings (name, value, unit, description) values
-  ('public_page_lifetime', 60, 'seconds',
-    'app.public_page is refreshed when it is this old'),
-  ('public_page_posts', 1000, 'posts',
-    'Newest posts in app.public_page'),
   ('popular_users_lifetime', 300, 'seconds',
     'app.popular_users is refreshed when it is this old'),
   ('popular_users_ranks', 1000, 'users',
@@ -36,26 +32,6 @@ comment on column app.view_refreshes.lifetime_setting is 'Name in app.settings o
 comment on column app.view_refreshes.refreshed_at is 'Before its query began: everything committed until then is in it. An earlier time has it refreshed at once';
 comment on column app.view_refreshes.took is 'How long the last refresh took';
 
--- Whole rows, so that a page is one index scan. The owner refreshes it, whom row security does not
--- bind: accounts that are being deleted are left out here.
-create materialized view app.public_page as
-select
-  c.id,
-  c.content,
-  c.created_at,
-  c.parent_id,
-  c.replies_count,
-  case when u.id is not null then c.author end as author
-from app.post_cards c
-left join app.users u on u.id = c.author_id and u.deleted_at is null
-where not c.is_reply
-order by c.id desc
-limit app.setting('public_page_posts');
-
-create unique index public_page_id_key on app.public_page (id);
-
-comment on materialized view app.public_page is 'The newest top-level posts as pages show them';
-
 -- The order alone; names, and whether somebody is still there, are read with the page.
 create materialized view app.popular_users as
 select
@@ -77,7 +53,6 @@ comment on materialized view app.popular_users is 'The most followed users, in o
 comment on column app.popular_users.followers_count is 'At the time of the refresh, without what waits in app.user_counter_deltas';
 
 insert into app.view_refreshes (view_name, lifetime_setting) values
-  ('app.public_page', 'public_page_lifetime'),
   ('app.popular_users', 'popular_users_lifetime');
 
 create view dba.views as
@@ -95,12 +70,7 @@ join pg_class c on c.relnamespace = n.oid and c.relname = split_part(v.view_name
 comment on view dba.views is
   'Materialised views: when each is to be refreshed, how old it is, how long the last refresh took, bytes with indexes';
 
-alter table app.view_refreshes enable row level security;
-
-create policy view_refreshes_select on app.view_refreshes for select to anon, member
-  using (true);
-
-grant select on app.view_refreshes, app.public_page, app.popular_users to anon, member;
+grant select on app.popular_users to anon, member;
 grant select on dba.views to monitor;
 
 commit;

@@ -12,7 +12,9 @@ language plpgsql
 volatile
 as $$
 begin
-  perform app.row_written();
+  if not app.row_written() then
+    return null;
+  end if;
   new.follower_id := app.current_user_id();
   if new.followed_id is null then
     perform app.http_error(400, 'followed_id_required', 'Whom to follow is missing.',
@@ -78,17 +80,19 @@ as $$
 declare
   v_rows constant integer := (select count(*) from gone);
 begin
-  if v_rows > 1 then
+  if v_rows > 1 and coalesce(current_setting('microblog.refusing', true), '') = '' then
     perform app.rate_limit_hit(further_rows => v_rows - 1);
   end if;
+  perform app.rate_limit_end(v_rows);
   return null;
 end
 $$;
 
 comment on function app.tg_follows__rows_count() is
-  'Counts what a request unfollows beyond the first against its limits';
+  'Counts what a request unfollows against its limits';
 
-create trigger t60_rows_count
+-- First of all: what is refused shall not have done the work of the others.
+create trigger t10_rows_count
 after delete on app.follows
 referencing old table as gone
 for each statement

@@ -16,7 +16,9 @@ begin
     perform app.http_error(403, 'not_yours', 'Only one''s own posts can be deleted.',
       format('Post %s is somebody else''s; nothing was deleted.', old.id));
   end if;
-  perform app.row_written();
+  if not app.row_written() then
+    return null;
+  end if;
   begin
     delete from app.posts p where p.id = old.id;
   exception

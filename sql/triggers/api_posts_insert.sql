@@ -21,7 +21,9 @@ declare
   v_fingerprint bytea;
   v_known record;
 begin
-  perform app.row_written();
+  if not app.row_written() then
+    return null;
+  end if;
   if v_key is not null then
     if char_length(v_key) not between 1 and 255 then
       perform app.http_error(400, 'idempotency_key_invalid',

@@ -15,7 +15,9 @@ language plpgsql
 volatile
 as $$
 begin
-  perform app.row_written();
+  if not app.row_written() then
+    return null;
+  end if;
   if old.id is distinct from app.current_user_id() then
     perform app.http_error(403, 'not_yours', 'Only one''s own profile can be changed.',
       format('Yours is /users?id=eq.%s.', app.current_user_id()));

@@ -29,6 +29,7 @@ CONTRACT = [
     ("get", "/rpc/feed_public", {"cursor", "limit"}),
     ("get", "/rpc/feed_public_cached", {"cursor", "limit"}),
     ("get", "/rpc/users_popular", {"cursor", "limit"}),
+    ("get", "/rpc/user_cached", {"user_id"}),
     ("get", "/rpc/replies", {"post_id", "cursor", "limit"}),
     ("get", "/rpc/thread", {"post_id", "limit"}),
     ("post", "/follows", set()),
@@ -123,12 +124,15 @@ def test_the_document_names_itself_and_says_how_to_begin(
 def test_health_and_up_have_short_names(api: Served) -> None:
     assert expect(200, api.get("/up")).json() == api.get("/rpc/up").json() == {"status": "ok"}
     health = expect(200, api.get("/health")).json()
-    assert set(health) == {"status", "schema", "worker", "queue"}
+    assert set(health) == {"status", "schema", "worker", "queue", "cache"}
     assert set(health["schema"]) == {"change", "tag"}
     assert health["schema"]["change"]
     assert health["status"] == "degraded", "no worker runs beside the tests"
     assert health["worker"]["alive"] == 0
     assert set(health["queue"]) == {"depth", "oldest_age_seconds", "dead"}
+    figures = {"hits", "misses", "bytes", "age_seconds", "invalidations"}
+    assert set(health["cache"]) == figures
+    assert health["cache"]["hits"] is None
 
 
 def test_health_shows_the_worker_and_the_queue(own_api: Served) -> None:

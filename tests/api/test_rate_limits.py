@@ -1,10 +1,12 @@
 """Rate limits as a client meets them. Each test comes from addresses of its own."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from microblog.stack.process import wait_for
@@ -204,9 +206,147 @@ def test_rows_of_one_request_count_each(here: Place, member: Member) -> None:
     four = [{"content": f"post {n}"} for n in range(4)]
     answer = expect(201, here("POST", "/posts", member, json=four))
     assert told(answer)[:3] == ("posts", 10, 6)
-    eleven = [{"content": f"post {n}"} for n in range(11)]
-    refused(429, "rate_limited", here("POST", "/posts", member, json=eleven))
+    refused(429, "rate_limited", here("POST", "/posts", member, json=four + four[:3]))
     assert len(expect(200, here("GET", "/rpc/feed_mine", member)).json()) == 4
+    answer = expect(201, here("POST", "/posts", member, json=four + four[:2]))
+    assert told(answer)[:3] == ("posts", 10, 0)
+
+
+def test_more_rows_than_the_quota_never_get_through(here: Place, member: Member) -> None:
+    """No wait would help, so none is told; and what did not get through did not count."""
+    rows = [{"content": f"post {n}"} for n in range(11)]
+    answer = here("POST", "/posts", member, json=rows)
+    assert "at most 10 in one request" in refused(400, "rows_too_many", answer)["hint"]
+    assert "Retry-After" not in answer.headers
+    assert told(expect(201, here("POST", "/posts", member, json=rows[:10])))[2] == 0
+    others = [here.api.database.user() for _ in range(51)]
+    here.api.database.follow(member.id, others)
+    everybody = {"followed_id": f"in.({','.join(map(str, others))})"}
+    answer = here("DELETE", "/follows", member, params=everybody)
+    assert "at most 50 in one request" in refused(400, "rows_too_many", answer)["hint"]
+    assert expect(200, here("GET", "/rpc/me", member)).json()["following_count"] == 51
+
+
+class Bucket:
+    """What one rule has counted of one member, with a clock that the test sets.
+
+    Time passes by making all counted calls older, for PostgREST counts by the server's clock.
+    """
+
+    def __init__(self, api: Served, rule: str, key: str) -> None:
+        self.database = api.database
+        self.where = [rule, key]
+
+    def used(self) -> int:
+        """Calls in the window as of the last one."""
+        return self.database.value(
+            "select hits_in_window from dba.rate_limit_keys where rule = %s and key = %s",
+            self.where,
+        )
+
+    def fill(self, hits: int, window: int) -> None:
+        """Have so many calls counted in a slot that has just begun."""
+        self.database.run(
+            "insert into app.rate_limit_buckets as b"
+            " select l.id, l.window_seconds, %s,"
+            "   floor(date_part('epoch', clock_timestamp()) * 20 / l.window_seconds), l.quota, %s,"
+            "   %s || array_fill(0, '{20}'), %s from app.rate_limits l where l.name = %s"
+            " on conflict on constraint rate_limit_buckets_pkey do update"
+            " set slot = excluded.slot, total = excluded.total, hits = excluded.hits",
+            [self.where[1], hits, hits, hits, self.where[0]],
+        )
+        assert window == self.database.value(
+            "select window_seconds from app.rate_limits where name = %s", self.where[:1]
+        )
+
+    def opens_at(self, window: int) -> float:
+        """When everything counted has left the window, seconds since 1970."""
+        slot = self.database.value(
+            "select b.slot from app.rate_limit_buckets b join app.rate_limits l on l.id = b.rule_id"
+            " where l.name = %s and b.key = %s",
+            self.where,
+        )
+        return (slot + 21) * window / 20
+
+
+@pytest.mark.parametrize("left", [3, 0])
+def test_the_wait_of_a_refused_write_is_for_all_its_rows(
+    here: Place, member: Member, left: int
+) -> None:
+    """Five rows where fewer are left: nothing is taken, and the wait is for the five."""
+    posts = Bucket(here.api, "posts", f"user {member.id}")
+    five = [{"content": f"post {n}"} for n in range(5)]
+    posts.fill(10 - left, 60)
+    answer = here("POST", "/posts", member, json=five)
+    refused(429, "rate_limited", answer)
+    assert told(answer)[0] == "posts"
+    assert posts.used() == 10 - left
+    wait = int(answer.headers["Retry-After"])
+    assert wait == pytest.approx(posts.opens_at(60) - now(here.api), abs=6)
+    assert wait > 50
+    assert expect(200, here("GET", "/rpc/feed_mine", member)).json() == []
+    posts.fill(5, 60)
+    assert told(expect(201, here("POST", "/posts", member, json=five)))[:3] == ("posts", 10, 0)
+
+
+@pytest.mark.parametrize("left", [3, 0])
+def test_the_wait_of_a_refused_deletion_is_for_all_its_rows(
+    here: Place, member: Member, left: int
+) -> None:
+    follows = Bucket(here.api, "follows", f"user {member.id}")
+    others = [here.api.database.user() for _ in range(5)]
+    here.api.database.follow(member.id, others)
+    params = {"followed_id": f"in.({','.join(map(str, others))})"}
+    follows.fill(50 - left, 3600)
+    answer = here("DELETE", "/follows", member, params=params)
+    refused(429, "rate_limited", answer)
+    assert follows.used() == 50 - left
+    assert int(answer.headers["Retry-After"]) == pytest.approx(
+        follows.opens_at(3600) - now(here.api), abs=6
+    )
+    assert expect(200, here("GET", "/rpc/me", member)).json()["following_count"] == 5
+    follows.fill(45, 3600)
+    answer = expect(204, here("DELETE", "/follows", member, params=params))
+    assert told(answer)[:2] == ("follows", 50)
+    assert follows.used() == 50
+
+
+def test_the_wait_is_the_longest_of_all_rules(here: Place, member: Member) -> None:
+    """The rule that took the last place of its own is full when the one that refused is not."""
+    posts = Bucket(here.api, "posts", f"user {member.id}")
+    address = Bucket(here.api, "address", here.address)
+    posts.fill(10, 60)
+    address.fill(299, 300)
+    answer = here("POST", "/posts", member, json={"content": "x"})
+    refused(429, "rate_limited", answer)
+    assert told(answer)[0] == "address"
+    assert int(answer.headers["Retry-After"]) == pytest.approx(
+        address.opens_at(300) - now(here.api), abs=6
+    )
+    address.fill(200, 300)
+    login = Bucket(here.api, "login", f"name {member.username}")
+    passwords = Bucket(here.api, "passwords", here.address)
+    login.fill(10, 300)
+    passwords.fill(24, 300)
+    here.api.database.run(
+        "update app.rate_limit_buckets set slot = slot - 10 where key = %s", [login.where[1]]
+    )
+    body = {"username": member.username, "password": PASSWORD}
+    answer = here("POST", "/rpc/login", json=body)
+    refused(429, "rate_limited", answer)
+    assert told(answer)[0] == "passwords"
+
+
+def test_a_refused_write_of_a_wrong_kind_writes_nothing(here: Place, member: Member) -> None:
+    """The refusal that waits for the rows ends every statement, also one that meets none."""
+    Bucket(here.api, "posts", f"user {member.id}").fill(10, 60)
+    Bucket(here.api, "follows", f"user {member.id}").fill(50, 3600)
+    for body in ({"content": "x"}, [{"content": "x"}], [], {}, {"content": "x" * 201}):
+        refused(429, "rate_limited", here("POST", "/posts", member, json=body))
+    answer = here("DELETE", "/follows", member, params={"followed_id": "eq.1"})
+    refused(429, "rate_limited", answer)
+    answer = here("POST", "/follows", member, json={"followed_id": member.id})
+    refused(429, "rate_limited", answer)
 
 
 def test_unfollows_of_one_request_count_each(here: Place, member: Member) -> None:
@@ -220,6 +360,7 @@ def test_unfollows_of_one_request_count_each(here: Place, member: Member) -> Non
     assert expect(200, here("GET", "/rpc/me", member)).json()["following_count"] == 30
     some = {"followed_id": f"in.({','.join(map(str, others[:15]))})"}
     answer = expect(204, here("DELETE", "/follows", member, params=some))
+    assert Bucket(here.api, "follows", f"user {member.id}").used() == 45
     assert told(answer)[:2] == ("follows", 50)
 
 
@@ -257,50 +398,96 @@ def test_a_dry_run_counts_and_refuses_nothing(here: Place, member: Member) -> No
 
 
 def test_a_changed_rule_holds_within_a_second(here: Place, member: Member) -> None:
-    """Asked again and again by one client, whose connection has seen the rule as it was."""
+    """By the server's clock: what begins a second after the commit obeys, on every connection.
+
+    Six clients ask until after the commit, so that each connection knows the rule as it was.
+    """
     rule = add_rule(here.api, "/users", 280, scope="address")
+    addresses = [next(_addresses) for _ in range(300)]
+    clients = 6
 
-    def quota() -> int:
-        anywhere = Place(here.api)
-        return told(expect(200, anywhere("GET", "/users", member, params={"limit": 1})))[1]
+    def quota(client: int, round_: int) -> tuple[str, int]:
+        anywhere = Place(here.api, addresses[(round_ * clients + client) % len(addresses)])
+        answer = anywhere("GET", "/users", member, params={"limit": 1})
+        return told(expect(200, answer))[:2]
 
-    assert quota() == 280
-    for new in (260, 270):
-        changed_at = here.api.database.value(
-            "update app.rate_limits set quota = %s where name = %s"
-            " returning date_part('epoch', clock_timestamp())",
-            [new, rule],
-        )
-        seen: list[int] = []
-        while not seen or seen[-1] != new:
-            seen.append(quota())
-            assert now(here.api) < changed_at + 10, "the change never took effect"
-    here.api.database.run("update app.rate_limits set is_enabled = false where name = %s", [rule])
-    wait_for(lambda: quota() == 300, 10, "the end of the rule")
+    with ThreadPoolExecutor(clients) as threads:
+
+        def ask(round_: int) -> set[tuple[str, int]]:
+            return set(threads.map(lambda client: quota(client, round_), range(clients)))
+
+        for round_, change in enumerate(("quota = 260", "quota = 270", "is_enabled = false")):
+            as_it_was = ask(4 * round_)
+            assert len(as_it_was) == 1
+            here.api.database.run(f"update app.rate_limits set {change} where name = %s", [rule])
+            committed_at = now(here.api)
+            ask(4 * round_ + 1)
+            wait_for(lambda at=committed_at: now(here.api) > at + 1, 30, "the second to pass")
+            for later in (2, 3):
+                expected = ("address", 300) if "false" in change else (rule, int(change[-3:]))
+                assert ask(4 * round_ + later) == {expected}
 
 
-@pytest.mark.parametrize("whom", ["user", "address", "network"])
-def test_the_exempt_are_not_counted(limited: Served, member: Member, whom: str) -> None:
-    place = Place(limited, f"198.51.100.{next(_names)}")
-    add_rule(limited, "/rpc/thread", 1)
-    columns = {
-        "user": ("user_id", member.id),
-        "address": ("address", place.address),
-        "network": ("address", "198.51.100.0/24"),
-    }
-    column, value = columns[whom]
-    limited.database.run(f"insert into app.rate_limit_exemptions ({column}) values (%s)", [value])
+@pytest.mark.parametrize(
+    ("address", "exempt", "neighbour"),
+    [
+        ("198.51.100.7", "198.51.100.7", "198.51.100.8"),
+        ("198.51.100.17", "198.51.100.16/28", "198.51.100.32"),
+        ("::ffff:198.51.100.50", "198.51.100.50", "::ffff:198.51.100.51"),
+        ("2001:db8:9::1", "2001:db8:9::1", "2001:db8:9::2"),
+        ("2001:db8:a::1", "2001:db8:a::1/128", "2001:db8:a::2"),
+        ("2001:db8:b::15", "2001:db8:b::10/124", "2001:db8:b::20"),
+        ("2001:db8:c:1::1", "2001:db8:c:1::/64", "2001:db8:c:2::1"),
+        ("2001:db8:d:1::1", "2001:db8:d::/48", "2001:db8:e:1::1"),
+        (None, None, None),
+    ],
+)
+def test_the_exempt_are_not_counted_and_their_neighbours_are(
+    limited: Served, member: Member, address: str | None, exempt: str | None, neighbour: str | None
+) -> None:
+    """By address, by network, and by user, wherever that one calls from."""
+    add_rule(limited, "/rpc/thread", 1, scope="address")
     post = limited.database.post(member.id)
+    other = Place(limited).signup()
+    limited.database.run(
+        "insert into app.rate_limit_exemptions (address, user_id) values (%s, %s)",
+        [exempt, None if exempt else member.id],
+    )
+    asked = {"params": {"post_id": post}}
     try:
+        wait_for(lambda: tells_nothing(limited, address, member, asked), 10, "the exemption")
         for _ in range(3):
-            answer = place("GET", "/rpc/thread", member, params={"post_id": post})
-            assert "RateLimit" not in expect(200, answer).headers
-        other, elsewhere = Place(limited).signup(), Place(limited)
-        params = {"post_id": post}
-        expect(200, elsewhere("GET", "/rpc/thread", other, params=params))
-        refused(429, "rate_limited", elsewhere("GET", "/rpc/thread", other, params=params))
+            assert tells_nothing(limited, address, member, asked)
+        assert told(expect(200, Place(limited, neighbour)("GET", "/rpc/thread", other, **asked)))
     finally:
         limited.database.run("delete from app.rate_limit_exemptions")
+        limited.database.run("update app.rate_limits set is_enabled = false where name ~ '^rule_'")
+
+
+def tells_nothing(api: Served, address: str | None, member: Member, asked: dict) -> bool:
+    """Whether a request from an address, by default a new one, is not counted."""
+    answer = Place(api, address)("GET", "/rpc/thread", member, **asked)
+    return answer.status_code == 200 and "RateLimit" not in answer.headers
+
+
+def test_the_session_that_counts_may_die_between_the_count_and_the_refusal(
+    here: Place, member: Member
+) -> None:
+    """The bucket is held so that the refusal waits; its session is ended; another one tells."""
+    Bucket(here.api, "posts", f"user {member.id}").fill(10, 60)
+    database = here.api.database
+    # The refusal alone writes here.
+    with database.superuser() as holder, ThreadPoolExecutor(1) as thread:
+        with holder.transaction():
+            holder.execute("lock table app.rate_limit_refusals in share mode")
+            answer = thread.submit(here, "POST", "/posts", member, json={"content": "x"})
+            pid = database.wait_for(
+                "select pid from pg_stat_activity where usename = 'limiter'"
+                " and datname = current_database() and wait_event_type = 'Lock'"
+            )
+            assert database.value("select pg_terminate_backend(%s, 10000)", [pid])
+        refused(429, "rate_limited", answer.result(60))
+        assert int(answer.result().headers["Retry-After"]) > 50
 
 
 def test_the_session_that_counts_may_die(here: Place, member: Member) -> None:
@@ -357,6 +544,39 @@ def test_what_cannot_be_counted_is_refused_until_it_can(database: Database) -> N
         with serve_rest(database) as api:
             refused(503, "rate_limits_unavailable", api.get("/rpc/feed_public"))
             database.run("alter role limiter login")
-            expect(200, api.get("/rpc/feed_public"))
+            wait_for(
+                lambda: api.get("/rpc/feed_public").status_code == 200, 10, "requests to count"
+            )
+    finally:
+        database.run("alter role limiter login")
+
+
+def test_a_backend_that_cannot_connect_tries_once_a_second_and_says_why(
+    database: Database,
+) -> None:
+    """Every attempt may take as long as its timeout."""
+    log = database.settings.log_dir / "postgres.log"
+    said = "requests cannot be counted"
+    before = log.read_text().count(said)
+    database.run("alter role limiter nologin")
+    try:
+        with database.superuser() as backend:
+            started_at = database.value("select date_part('epoch', clock_timestamp())")
+            for _ in range(30):
+                with pytest.raises(psycopg.Error):
+                    backend.execute("select app.rate_limit_reconnect()")
+            seconds = database.value("select date_part('epoch', clock_timestamp())") - started_at
+            assert 1 <= log.read_text().count(said) - before <= 1 + seconds
+            assert "not permitted to log in" in log.read_text()
+            database.run("alter role limiter login")
+
+            def connects() -> bool:
+                try:
+                    backend.execute("select app.rate_limit_reconnect()")
+                except psycopg.Error:
+                    return False
+                return True
+
+            wait_for(connects, 10, "a connection")
     finally:
         database.run("alter role limiter login")

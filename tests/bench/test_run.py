@@ -25,6 +25,7 @@ RATE = 200.0  # more in two rounds than an address is allowed, were the limits n
 PAGE = Call(name="timeline", path="/rpc/feed_timeline", weight=10, check="timeline")
 POST = Call(name="post", method="POST", path="/posts", body='{"content": "{text}"}')
 NOTE = Call(name="post", method="POST", path="/rpc/bench_note", body='{"content": "{text}"}')
+SHARED = Call(name="page", path="/rpc/feed_public_cached", anonymous=True)
 CONSTANT = Call(name="timeline", path="/rpc/bench_constant", weight=10)
 
 SCENARIOS = [
@@ -77,6 +78,16 @@ SCENARIOS = [
         sides=[
             Load(name="ours", role="subject", store="ours", clients=1),
             Load(name="triggers", store="naive", clients=1),
+        ],
+    ),
+    Scenario(
+        name="shared",
+        title="A shared page",
+        unit="requests/s",
+        warmup=0.5,
+        sides=[
+            Load(name="hits", role="subject", clients=2, calls=[SHARED]),
+            Load(name="file", role="floor", door="constant", clients=2, calls=[SHARED]),
         ],
     ),
     Scenario(
@@ -148,7 +159,7 @@ def test_a_wrong_answer_is_caught(run: Run) -> None:
 def test_a_scenario_that_cannot_be_run_fails_alone(run: Run) -> None:
     assert set(run.failures) == {"nobody"}
     assert "got no right answer" in run.failures["nobody"]
-    assert [one.name for one in run.scenarios] == ["mix", "lie", "twip", "chunk"]
+    assert [one.name for one in run.scenarios] == ["mix", "lie", "twip", "shared", "chunk"]
 
 
 def test_a_run_with_wrong_answers_fails_and_is_kept_all_the_same(
@@ -174,6 +185,15 @@ def test_a_round_says_what_it_cost(run: Run) -> None:
     calls = {one.query: one.calls for one in cost.statements}
     assert any("feed_timeline" in query for query in calls)
     assert only(run, "chunk").cost.wal_bytes > only(run, "lie").cost.wal_bytes
+
+
+def test_a_shared_page_and_its_floor_are_the_proxy_s_alone(run: Run) -> None:
+    for side in (0, 1):
+        one = only(run, "shared", side)
+        assert one.count > 50
+        assert not one.errors
+        read = sum(s.calls for s in one.cost.statements if "feed_public_cached" in s.query)
+        assert read <= 2, "a copy that came to its end is made anew"
 
 
 def test_the_subject_is_compared_with_each_side(run: Run) -> None:

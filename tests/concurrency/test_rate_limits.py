@@ -106,6 +106,9 @@ def test_two_users_of_one_address_do_not_lock_each_other_out(counting: list[Coun
     assert sorted(waiting.result(60))[1][1] == 3
 
 
+JOB = "select app.job_rate_limits('{}', null)"
+
+
 def test_the_job_removes_no_bucket_that_comes_back_to_life(
     database: Database, actors: Stage, counting: list[Counting]
 ) -> None:
@@ -118,11 +121,91 @@ def test_the_job_removes_no_bucket_that_comes_back_to_life(
     a.actor.begin()
     soon = database.value("select date_part('epoch', now() + interval '1 minute')")
     a.actor.do(a.call(9, "sleeper").replace(str(AT), str(soon)))
-    worker = actors.superuser()
-    removing = worker.start_blocked("select app.job_rate_limits('{}', null)", by=a.actor)
+    actors.superuser().do(JOB)
     a.actor.commit()
-    removing.result(60)
     assert database.values("select total from app.rate_limit_buckets") == [1]
+    actors.superuser().do(JOB)
+    assert database.values("select total from app.rate_limit_buckets") == [1]
+
+
+def refuse(*keys: str) -> str:
+    """The statement that records a refusal by rules 1, 2, … with these keys."""
+    number = len(keys)
+    return (
+        sql.SQL("select app.rate_limit_refuse({}, {}, {}, {}, {}, {}, 0, 0, {})")
+        .format(
+            list(range(1, number + 1)),
+            [60] * number,
+            [5] * number,
+            list(keys),
+            [1] * number,
+            [True] * number,
+            AT,
+        )
+        .as_string()
+    )
+
+
+def test_the_job_waits_for_nobody_and_nobody_for_its_turn(
+    database: Database, actors: Stage, counting: list[Counting]
+) -> None:
+    """A bucket that A holds keeps its refusals for the next run; others get theirs, once."""
+    a, b = counting
+    for keys in (("held", "free"), ("free",)):
+        b.actor.do(b.call(5, *keys))
+        b.actor.do(refuse(*keys).replace("::smallint", ""))
+    refusals = "select key, refusals from dba.rate_limit_keys order by key, window_seconds"
+    database.run("update app.rate_limits set window_seconds = 60 where id <= 2")
+    before = database.run(refusals)
+    a.actor.begin()
+    a.actor.do("select from app.rate_limit_buckets where key = 'held' for update")
+    actors.superuser().do(JOB)
+    assert database.run(refusals) == before
+    a.actor.commit()
+    assert database.values("select key from app.rate_limit_refusals") == ["held"]
+    actors.superuser().do(JOB)
+    assert database.values("select key from app.rate_limit_refusals") == []
+    assert sum(count for _, count in database.run(
+        "select rule, refusals from dba.rate_limits where refusals > 0"
+    )) == sum(count for _, count in before)  # fmt: skip
+
+
+def test_a_refusal_waits_for_no_look_at_the_refusals(
+    database: Database, actors: Stage, counting: list[Counting]
+) -> None:
+    """An operator's query is long; the job comes meanwhile, and then somebody is refused."""
+    _, b = counting
+    operator = actors.superuser()
+    operator.begin()
+    operator.do("select count(*) from dba.rate_limits, dba.rate_limit_keys")
+    worker = actors.superuser()
+    worker.begin()
+    worker.do("set local lock_timeout = '100ms'")
+    worker.do(JOB)
+    b.actor.do("set lock_timeout = '100ms'")
+    b.actor.do(refuse("somebody"))
+    worker.commit()
+    operator.commit()
+    assert database.value("select count(*) from app.rate_limit_refusals") == 1
+
+
+def test_the_job_and_a_call_that_meet_buckets_in_other_orders(
+    database: Database, actors: Stage, counting: list[Counting]
+) -> None:
+    """The call has the first bucket; the job takes the second, and leaves the first alone."""
+    a, _ = counting
+    a.actor.do(a.call(5, "one", "two"))
+    a.actor.do(refuse("one", "two"))
+    a.actor.begin()
+    a.actor.do(a.call(5, "one"))
+    worker = actors.superuser()
+    worker.begin()
+    worker.do(JOB)
+    waiting = a.actor.start(a.call(5, "one", "two"))
+    worker.commit()
+    assert len(waiting.result(60)) == 2
+    a.actor.commit()
+    assert database.values("select total from app.rate_limit_buckets order by key") == [3, 2]
 
 
 def test_readers_of_one_server_do_not_wait_for_each_other(rest: Served) -> None:

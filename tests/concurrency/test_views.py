@@ -5,21 +5,16 @@ import pytest
 from tests.support.actors import POST, WORK, Actor, Stage
 from tests.support.database import Database
 
-PAGE = "select id from api.feed_public_cached(null, 100)"
-PEOPLE = "select id from api.users_popular(null, 100)"
+PAGE = "select id from api.users_popular(null, 100)"
 
 
 @pytest.fixture
 def author(database: Database) -> int:
-    """Somebody with three posts, in a view that is due again."""
+    """Somebody listed, in a view that is due again."""
     author = database.user("author")
-    database.posts(author, 3)
     database.run("update app.view_refreshes set refreshed_at = 'epoch'")
-    database.run("select app.job_views_refresh('{}', null) from generate_series(1, 2)")
-    database.run(
-        "update app.view_refreshes set refreshed_at = case view_name"
-        " when 'app.public_page' then 'epoch' else '2100-01-01' end::timestamptz"
-    )
+    database.run("select app.job_views_refresh('{}', null)")
+    database.run("update app.view_refreshes set refreshed_at = 'epoch'")
     database.run("select app.job_add('views_refresh')")
     return author
 
@@ -36,34 +31,31 @@ def test_readers_and_authors_go_on_during_a_refresh(
     database: Database, actors: Stage, author: int
 ) -> None:
     """Nobody waits: a lock_timeout would say so. The page is the old one until the commit."""
-    old = database.feed(author, "public")
-    new = database.post(author)
+    new = database.user("new")
     worker = refreshing(actors)
     reader, poster = actors.member(author), actors.member(author)
     for actor in (reader, poster):
         actor.do("set lock_timeout = '1ms'")
-    assert [row[0] for row in reader.do(PAGE)] == old
-    assert [row[0] for row in reader.do(PEOPLE)] == [author]
+    assert reader.do(PAGE) == [(author,)]
     ((latest,),) = poster.do(POST, "meanwhile")
-    assert [row[0] for row in reader.do(PAGE)] == old
+    assert reader.do(PAGE) == [(author,)]
     worker.commit()
-    assert [row[0] for row in reader.do(PAGE)] == [new, *old]
+    assert reader.do(PAGE) == [(author,), (new,)]
     assert latest in database.feed(author, "public")
 
 
 def test_a_reader_in_the_middle_of_a_transaction_does_not_hold_up_a_refresh(
     database: Database, actors: Stage, author: int
 ) -> None:
-    old = database.feed(author, "public")
-    new = database.post(author)
+    new = database.user("new")
     reader = actors.member(author)
     reader.begin()
-    assert [row[0] for row in reader.do(PAGE)] == old
+    assert reader.do(PAGE) == [(author,)]
     worker = actors.worker()
     worker.do("set lock_timeout = '1ms'")
     assert worker.do(WORK) == [("views_refresh",)]
     reader.commit()
-    assert [row[0] for row in reader.do(PAGE)] == [new, *old]
+    assert reader.do(PAGE) == [(author,), (new,)]
     assert database.value("select max(attempts) from app.jobs") == 0
 
 
@@ -84,17 +76,14 @@ def test_a_refresh_that_does_not_come_to_its_end_leaves_the_view_as_it_was(
     database: Database, actors: Stage, author: int, ends: str
 ) -> None:
     """And as old as it was: it is done again."""
-    old = database.feed(author, "public")
-    new = database.post(author)
+    new = database.user("new")
     worker = refreshing(actors)
     if ends == "killed":
         database.run("select pg_terminate_backend(%s, 30000)", [worker.pid])
     else:
         worker.rollback()
     reader = actors.member(author)
-    assert [row[0] for row in reader.do(PAGE)] == old
-    assert database.value(
-        "select refreshed_at = 'epoch' from app.view_refreshes where view_name = 'app.public_page'"
-    )
+    assert reader.do(PAGE) == [(author,)]
+    assert database.value("select refreshed_at = 'epoch' from app.view_refreshes")
     assert database.work() == "views_refresh"
-    assert [row[0] for row in reader.do(PAGE)] == [new, *old]
+    assert reader.do(PAGE) == [(author,), (new,)]

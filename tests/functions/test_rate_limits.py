@@ -4,50 +4,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import ceil, floor
 
-import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.cluster import Cluster
 from tests.support.database import Database
+from tests.support.limiter import Limiter
 
 SLOTS = 20  # to a window
 START = 1_800_000_000.0  # seconds since 1970
-
-
-class Limiter:
-    """The session that counts, as the role it has."""
-
-    def __init__(self, connection: psycopg.Connection) -> None:
-        self.connection = connection
-        take = connection.execute("select app.rate_limit_take()").fetchone()
-        connection.execute("set role limiter")
-        connection.execute(
-            "prepare take (smallint[], integer[], integer[], text[], integer, double precision)"
-            f" as {take[0]}"  # type: ignore[index]
-        )
-
-    def take(
-        self, at: float, *rules: tuple[int, int, int, str], cost: int = 1
-    ) -> dict[int, tuple[int, int]]:
-        """Count one call; rules are (id, window, quota, key). Answers id → (remaining, reset)."""
-        ids, windows, quotas, keys = (list(column) for column in zip(*rules, strict=True))
-        rows = psycopg.ClientCursor(self.connection).execute(  # EXECUTE takes no bound parameters
-            "execute take (%s, %s, %s, %s, %s, %s)", [ids, windows, quotas, keys, cost, at]
-        )
-        return {rule: (remaining, reset) for rule, remaining, reset in rows}
-
-    def refuse(self, at: float, rule: tuple[int, int, int, str], cost: int = 1) -> tuple[int, int]:
-        """Record a refusal; answers (reset, retry after)."""
-        rule_id, window, quota, key = rule
-        row = self.connection.execute(
-            "select reset_at, retry_after from app.rate_limit_refuse("
-            "%s::smallint[], %s::integer[], %s::integer[], %s::text[], %s, %s)",
-            [[rule_id], [window], [quota], [key], cost, at],
-        ).fetchone()
-        assert row is not None
-        return row
 
 
 @pytest.fixture(scope="module")
@@ -220,18 +186,30 @@ def test_the_job_folds_refusals_and_removes_what_is_over(database: Database) -> 
         limiter.take(now, new)
         for rule in (old, new, new):
             limiter.refuse(now, rule)
-    before = database.run("select hits, refusals from dba.rate_limits where rule = 'address'")
-    database.run("update app.rate_limits set window_seconds = 60 where id = 1")
+        limiter.refuse(now, (1, 60, 1, "never allowed"))
     shown = "select rule, keys, hits, refusals, busiest_key from dba.rate_limits where hits > 0"
-    assert before == [(0, 0)]
-    assert database.run(shown) == [("address", 2, 2, 3, "new")]
+    assert database.run(shown) == [("address", 2, 2, 4, "new")], "in a window that was changed"
     database.value("select app.job_rate_limits('{}', null)")
-    assert database.run(shown) == [("address", 1, 2, 3, "new")]
+    assert database.run(shown) == [("address", 1, 2, 4, "new")]
     assert database.values("select key from app.rate_limit_buckets") == ["new"]
     assert database.value("select count(*) from app.rate_limit_refusals") == 0
     assert database.run("select key, hits, refusals from dba.rate_limit_keys") == [("new", 1, 2)]
     assert database.value("select dba.rate_limit_forget('new')") == 1
     assert database.values("select key from app.rate_limit_buckets") == []
+    assert database.run("select hits, refusals from dba.rate_limits where rule = 'address'") == [
+        (2, 4)
+    ]
+
+
+def test_the_job_takes_chunks_until_nothing_is_left(database: Database) -> None:
+    with database.superuser() as connection:
+        connection.execute(
+            "insert into app.rate_limit_refusals select 1, 300, n % 3"
+            " from generate_series(1, 12000) n"
+        )
+    chunks = [database.value("select app.job_rate_limits('{}', null)") for _ in range(3)]
+    assert chunks == [1, 1, None]
+    assert database.run("select refusals from dba.rate_limits where rule = 'address'") == [(12000,)]
 
 
 def test_the_job_keeps_what_still_counts(database: Database) -> None:

@@ -62,6 +62,8 @@ BAD_ROWS = [
     ("update app.rate_limits set window_seconds = 0", "rate_limits_window_seconds_check"),
     ("update app.rate_limits set window_seconds = 2592001", "rate_limits_window_seconds_check"),
     ("insert into app.rate_limit_exemptions default values", "rate_limit_exemptions_one_check"),
+    ("insert into app.rate_limit_exemptions (address) values ('::ffff:10.0.0.1')",
+     "rate_limit_exemptions_address_check"),
     ("insert into app.rate_limit_exemptions (address, user_id) values ('10.0.0.1', 1)",
      "rate_limit_exemptions_one_check"),
     ("insert into app.idempotency_keys values (1, '', '')", "idempotency_keys_key_check"),
@@ -91,6 +93,8 @@ BAD_REFERENCES = [
     ("insert into app.idempotency_keys values (99, 'k', '')", "idempotency_keys_user_id_fkey"),
     ("update app.view_refreshes set lifetime_setting = 'nosuch'",
      "view_refreshes_lifetime_setting_fkey"),
+    ("update app.cached_calls set lifetime_setting = 'nosuch'",
+     "cached_calls_lifetime_setting_fkey"),
 ]  # fmt: skip
 
 NULLS = [

@@ -19,8 +19,6 @@ REQUEST_GRANTS = {
     ("anon", "app.user_counts", "SELECT", "*"),
     ("anon", "app.users", "SELECT", "created_at,deleted_at,description,id,username"),
     ("anon", "app.popular_users", "SELECT", "*"),
-    ("anon", "app.public_page", "SELECT", "*"),
-    ("anon", "app.view_refreshes", "SELECT", "*"),
     ("member", "api.follows", "DELETE", "*"),
     ("member", "api.follows", "INSERT", "followed_id"),
     ("member", "api.follows", "SELECT", "*"),
@@ -49,8 +47,6 @@ REQUEST_GRANTS = {
     ("member", "app.user_counters", "SELECT", "*"),
     ("member", "app.user_counts", "SELECT", "*"),
     ("member", "app.popular_users", "SELECT", "*"),
-    ("member", "app.public_page", "SELECT", "*"),
-    ("member", "app.view_refreshes", "SELECT", "*"),
     ("member", "app.users", "SELECT", "created_at,deleted_at,description,id,username"),
     ("member", "app.users", "UPDATE", "description,username"),
 }
@@ -58,7 +54,7 @@ REQUEST_GRANTS = {
 # The endpoint inventory: what HTTP may call without and with a token.
 ANON_CALLS = {
     "feed_public", "feed_public_cached", "followers", "following", "health", "login", "replies",
-    "signup", "thread", "up", "users_popular",
+    "signup", "thread", "up", "user_cached", "users_popular",
 }  # fmt: skip
 MEMBER_CALLS = ANON_CALLS | {
     "account_delete", "feed_following", "feed_mine", "feed_timeline", "logout", "me",
@@ -67,16 +63,16 @@ MEMBER_CALLS = ANON_CALLS | {
 
 # The functions in app that requests run with the caller's rights or are let into.
 HELPERS = {
-    "busy", "current_user_id", "http_error", "page_cursor", "page_cursor_refuse", "page_limit",
-    "page_limit_given", "page_more", "page_top", "post_created_at", "post_id_at", "post_require",
+    "busy", "cache_shared", "current_user_id", "http_error", "page_cursor",
+    "page_cursor_refuse", "page_limit", "page_limit_given", "page_more", "page_top",
+    "post_created_at", "post_id_at", "post_require",
     "pre_request", "rate_limit_hit", "response_header", "text_trimmed", "user_require",
-    "view_age",
 }  # fmt: skip
 
 HIDDEN = (
     "credentials", "sessions", "secrets", "jobs", "job_schedules", "workers", "settings",
     "rate_limits", "rate_limit_exemptions", "rate_limit_buckets", "rate_limit_refusals",
-    "rate_limit_totals",
+    "rate_limit_totals", "view_refreshes", "cached_calls", "cache_proxies", "cache_reports",
 )  # fmt: skip
 
 # Public figures without an owner, only ever read: row security would have nothing to say.
@@ -132,7 +128,7 @@ def test_a_member_may_call_exactly_this(catalog: Database) -> None:
     assert executable(catalog, "member", "api") == MEMBER_CALLS
     assert executable(catalog, "member", "app") == HELPERS | {
         "feed_below", "feed_page", "feed_rows",
-        "post_id_next", "row_written", "username_require",
+        "post_id_next", "rate_limit_end", "row_written", "username_require",
     }  # fmt: skip
 
 
@@ -148,9 +144,9 @@ def test_the_inventory_of_the_schema_api_is_complete(catalog: Database) -> None:
     assert relations == ["follows", "posts", "users"]
 
 
-def test_the_worker_works_through_four_functions_alone(catalog: Database) -> None:
+def test_the_worker_works_through_six_functions_alone(catalog: Database) -> None:
     assert executable(catalog, "worker", "app") == {
-        "job_work", "job_next_due", "worker_heartbeat", "worker_bye",
+        "job_work", "job_next_due", "worker_heartbeat", "worker_bye", "cache_keep", "cache_report",
     }  # fmt: skip
     assert executable(catalog, "worker", "api") == set()
     assert executable(catalog, "worker", "dba") == set()
@@ -198,6 +194,8 @@ def test_the_monitor_reads_views_of_dba_and_writes_nothing(catalog: Database) ->
         """
     )
     assert readable == [
+        ("dba.cache", "SELECT"),
+        ("dba.cache_calls", "SELECT"),
         ("dba.counter_deltas", "SELECT"),
         ("dba.feed_partitions", "SELECT"),
         ("dba.queue", "SELECT"),

@@ -62,6 +62,7 @@ RULES: dict[str, dict[str, Rule]] = {
     "/rpc/feed_public": {"GET": READ, "POST": READ},
     "/rpc/feed_public_cached": {"GET": READ, "POST": READ},
     "/rpc/users_popular": {"GET": READ, "POST": READ},
+    "/rpc/user_cached": {"GET": READ, "POST": READ},
     "/rpc/replies": {"GET": READ, "POST": READ},
     "/rpc/thread": {"GET": READ, "POST": READ},
     "/rpc/followers": {"GET": READ, "POST": READ},

@@ -13,14 +13,13 @@ from tests.support.servers import Served, serve_rest
 # What runs with the owner's rights and a request may call: each asks by itself whose it touches.
 DEFINERS = {
     "api.account_delete", "api.health", "api.login", "api.logout", "api.password_change",
-    "api.signup", "app.pre_request", "app.rate_limit_hit",
+    "api.signup", "app.cache_shared", "app.pre_request", "app.rate_limit_end",
+    "app.rate_limit_hit",
 }  # fmt: skip
 
 # What is published of everybody; of all else that a member may select, one's own rows alone.
 PUBLISHED = {"users", "user_counters", "posts", "follows"}
-UNOWNED = {
-    "feed_horizon", "pull_ranges", "user_counter_deltas", "post_counter_deltas", "view_refreshes",
-}  # fmt: skip
+UNOWNED = {"feed_horizon", "pull_ranges", "user_counter_deltas", "post_counter_deltas"}
 
 BOUNDS = {
     "statement_timeout": "5s",
@@ -73,7 +72,7 @@ def test_without_a_token_only_what_is_published_is_readable(
 ) -> None:
     database, _ = peopled
     counted = {"user_counter_deltas", "post_counter_deltas"}
-    assert readable(database, "anon") == PUBLISHED | counted | {"view_refreshes"}
+    assert readable(database, "anon") == PUBLISHED | counted
 
 
 def test_the_keys_of_others_can_be_neither_claimed_nor_moved(

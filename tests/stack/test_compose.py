@@ -108,8 +108,12 @@ def test_haproxy_reads_the_same_files_and_gets_every_variable_they_name() -> Non
     service = SERVICES["haproxy"]
     files = [source_of("haproxy", part) for part in service["command"] if part.endswith(".cfg")]
     assert files[0] == ROOT / "api" / "haproxy.cfg"
-    named = set(re.findall(r"\$\{?(\w+)", "".join(path.read_text() for path in files)))
-    assert named == set(service["environment"]) == set(proxy.environment("", 0))
+    text = "".join(path.read_text() for path in files)
+    named = set(re.findall(r"\$\{(\w+)\}", text))
+    optional = set(re.findall(r"\$\{(\w+)-", text))
+    here = set(proxy.environment("", 0, Path("admin.sock")))
+    assert named == here
+    assert named <= set(service["environment"]) <= named | optional
     for path in proxy.configuration_files(Settings()):
         assert path.is_relative_to(ROOT / "api")
 

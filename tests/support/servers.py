@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from microblog.stack import proxy, rest, secret_files
 from microblog.stack.ports import free_ports
@@ -11,7 +12,12 @@ from tests.support.database import Database
 
 
 class Served(Api):
-    """The API in front of ``database``; ``processes`` are what serves it."""
+    """The API in front of ``database``; ``processes`` are what serves it.
+
+    ``admin`` is HAProxy's admin socket, if there is HAProxy.
+    """
+
+    admin: Path
 
     def __init__(self, url: str, proxied: bool, database: Database, *processes: Process) -> None:
         super().__init__(url, proxied)
@@ -54,22 +60,27 @@ def serve_rest(database: Database) -> Iterator[Served]:
 
 
 @contextmanager
-def serve_api(database: Database) -> Iterator[Served]:
-    """Serve a database as the stack does: HAProxy with the project's files before PostgREST."""
+def serve_api(database: Database, **variables: str) -> Iterator[Served]:
+    """Serve a database as the stack does: HAProxy with the project's files before PostgREST.
+
+    ``variables`` are more of those that api/haproxy.cfg reads.
+    """
     settings = database.settings
     with postgrest(database) as (rest_process, port, admin_port):
         (public,) = free_ports(1)
         servers_file = settings.state / f"servers-{database.name}-{public}.cfg"
+        admin = settings.socket_dir / f"haproxy-{public}.sock"
         servers_file.write_text(proxy.servers([(port, admin_port)]))
         process = Process(
             "haproxy",
             proxy.argv(settings, servers_file),
             settings.log_dir / f"haproxy-{database.name}-{public}.log",
-            env=proxy.environment("127.0.0.1", public),
+            env={**proxy.environment("127.0.0.1", public, admin), **variables},
         )
         with process:
             process.wait_ready(lambda: rest.http_status(public, "/up") == 200)
             served = Served(f"http://127.0.0.1:{public}", True, database, rest_process, process)
+            served.admin = admin
             try:
                 yield served
             finally:

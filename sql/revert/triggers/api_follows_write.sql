@@ -2,7 +2,7 @@
 
 begin;
 
-drop trigger t60_rows_count on app.follows;
+drop trigger t10_rows_count on app.follows;
 drop function app.tg_follows__rows_count;
 drop trigger t10_filter_require on app.follows;
 drop trigger t30_insert_row_require on api.follows;

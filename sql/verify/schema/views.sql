@@ -3,9 +3,8 @@
 begin;
 
 select view_name, lifetime_setting, refreshed_at, took from app.view_refreshes where false;
-select id from app.public_page where false;
 select rank, user_id, followers_count from app.popular_users where false;
 select view_name, lifetime, age, took, bytes from dba.views where false;
-select 1 / (count(*) - 3) from app.settings where name ~ '^(public_page|popular_users)_';
+select 1 / (count(*) - 1) from app.settings where name ~ '^popular_users_';
 
 rollback;

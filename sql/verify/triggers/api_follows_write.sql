@@ -14,6 +14,6 @@ from pg_trigger
 where tgrelid = 'app.follows'::regclass and tgname = 't10_filter_require' and tgenabled <> 'D';
 select 1 / count(*)
 from pg_trigger
-where tgrelid = 'app.follows'::regclass and tgname = 't60_rows_count' and tgenabled <> 'D';
+where tgrelid = 'app.follows'::regclass and tgname = 't10_rows_count' and tgenabled <> 'D';
 
 rollback;

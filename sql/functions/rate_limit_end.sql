@@ -1,0 +1,32 @@
+-- Deploy microblog:functions/rate_limit_end to pg
+-- requires: functions/rate_limit_hit
+
+begin;
+set local role microblog_owner;
+
+-- At the end of each statement that writes through a view of the schema api, when it is known how
+-- many rows the request has: see app.rate_limit_refuse_request.
+create function app.rate_limit_end(rows integer)
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_refusing constant smallint[] := nullif(current_setting('microblog.refusing', true), '');
+begin
+  if v_refusing is not null then
+    perform app.rate_limit_refuse_request(
+      v_refusing, null, greatest(rows, 1), current_setting('microblog.rows_counted')::integer
+    );
+  end if;
+end
+$$;
+
+comment on function app.rate_limit_end(integer) is
+  'Ends a write of so many rows whose limits have refused it, at its beginning or at one of its rows';
+
+grant execute on function app.rate_limit_end(integer) to member;
+
+commit;

@@ -1,0 +1,10 @@
+-- Revert microblog:schema/cache from pg
+
+begin;
+
+drop table app.cache_reports;
+drop table app.cache_proxies;
+drop table app.cached_calls;
+delete from app.settings where name in ('public_page_lifetime', 'profile_lifetime');
+
+commit;

@@ -1,0 +1,7 @@
+-- Verify microblog:functions/rate_limit_end on pg
+
+begin;
+
+select 'app.rate_limit_end'::regproc;
+
+rollback;

@@ -1,7 +1,0 @@
--- Verify microblog:functions/view_age on pg
-
-begin;
-
-select 'app.view_age'::regproc;
-
-rollback;
