@@ -8,11 +8,15 @@ from microblog.settings import Settings
 
 def servers(instances: Sequence[tuple[int, int]], host: str = "127.0.0.1") -> str:
     """Return the second configuration file: the PostgREST instances as (port, admin port)."""
-    lines = [
-        f"  server rest-{number} {host}:{port} check port {admin_port}"
-        for number, (port, admin_port) in enumerate(instances, 1)
-    ]
-    return "# Generated at every start.\nbackend postgrest from rest\n" + "\n".join(lines) + "\n"
+    lines = ["# Generated at every start.", "backend postgrest from rest"]
+    for number, (port, admin_port) in enumerate(instances, 1):
+        lines.append(f"  server rest-{number} {host}:{port} check port {admin_port}")
+    lines += ["", "backend passwords from rest"]
+    for number, (port, _) in enumerate(instances, 1):
+        lines.append(
+            f"  server rest-{number} {host}:{port} track postgrest/rest-{number} maxconn 2"
+        )
+    return "\n".join(lines) + "\n"
 
 
 def argv(settings: Settings, servers_file: Path, shared: Path | None = None) -> list[str]:
