@@ -1,5 +1,7 @@
--- GET one path with the tokens of a file: wrk … -s get.lua URL -- PATH ACTORS SEED ANONYMOUS
--- ACTORS has a line "id token" for each request to come; each thread starts elsewhere in it.
+-- GET one path with the tokens of a file:
+-- wrk … -s get.lua URL -- PATH ACTORS SEED ANONYMOUS CONDITIONAL
+-- ACTORS has a line "id token" for each request to come; each thread starts elsewhere in it. Where
+-- CONDITIONAL, a share, is not 0, the line ends with the tag that so many of them send.
 -- Prints one line of JSON: every latency with its count, errors, requests begun in each second, and
 -- the time from the first request to the last, in microseconds.
 --
@@ -19,7 +21,7 @@ function setup(thread)
 end
 
 function init(args)
-  path, anonymous = args[1], args[4] == "1"
+  path, anonymous, conditional = args[1], args[4] == "1", tonumber(args[5])
   lines, requests, begun = {}, {}, {}
   for line in io.lines(args[2]) do
     lines[#lines + 1] = line
@@ -39,8 +41,12 @@ function request()
   position = position % #lines + 1
   local made = requests[position]
   if made == nil then
-    local token = lines[position]:match(" (.+)$")
-    made = wrk.format("GET", path, anonymous and {} or { Authorization = "Bearer " .. token })
+    local token, tag = lines[position]:match(" (%S+) ?(.*)$")
+    local headers = anonymous and {} or { Authorization = "Bearer " .. token }
+    if position % 100 < 100 * conditional then
+      headers["If-None-Match"] = tag
+    end
+    made = wrk.format("GET", path, headers)
     requests[position] = made
   end
   return made

@@ -284,7 +284,7 @@ class Bed:
                 name,
                 proxy.argv(self.settings, servers),
                 self.settings.log_dir / f"{name}.log",
-                env=proxy.environment("127.0.0.1", port),
+                env=proxy.environment(self.settings, "127.0.0.1", port),
                 prefix=service_user(self.settings.root).prefix,
             )
             self.processes[name] = self._exits.enter_context(process)
@@ -328,7 +328,7 @@ class Bed:
                 name,
                 proxy.argv(settings, settings.state / "servers.cfg", conf),
                 settings.log_dir / f"{name}.log",
-                env=proxy.environment("127.0.0.1", port),
+                env=proxy.environment(self.settings, "127.0.0.1", port),
                 # A session of its own, as the stack's proxy has: on a busy machine the scheduler
                 # shares the processors between sessions, and one shared with wrk is twice as fast.
                 prefix=["setsid", *user.prefix],

@@ -23,7 +23,8 @@ class Call(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     (some words) and {cursor} (where the last page of this user ended; a walk of ``pages`` pages,
     then from the top). ``expect``: statuses that are right, by default 200 to 299. ``check`` names
     the feed that sampled answers are compared with. ``by`` is who asks: the scenario's users, or
-    the author with the most followers of those whose posts are delivered.
+    the author with the most followers of those whose posts are delivered. ``conditional`` is the
+    share of requests that name the page they have in If-None-Match, which is asked for beforehand.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Call(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     check: Literal["", "timeline"] = ""
     by: Literal["users", "celebrity"] = "users"
     pages: int = 50
+    conditional: float = 0.0
 
 
 class Script(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -250,6 +252,10 @@ def _side_problems(side: Load) -> list[str]:
         or any("{" + name + "}" in side.calls[0].path for name in PLACEHOLDERS)
     ):
         found.append("wrk sends one plain GET, in the closed model; leave generator out otherwise")
+    if any(not 0 <= call.conditional <= 1 for call in side.calls):
+        found.append("conditional is a share, from 0 to 1")
+    if side.sends != "wrk" and any(call.conditional for call in side.calls):
+        found.append("conditional requests are sent by wrk")
     if side.sends not in ("own", "wrk", "pgbench") and side.rate is not None:
         found.append("only calls and scripts are sent at a rate; leave it out")
     if side.stack not in STACKS:

@@ -15,7 +15,7 @@ from microblog.stack.privileges import service_user
 from microblog.stack.sizing import memory_mb, sized
 
 # Roles that log in over the socket by the name of their operating system user.
-SOCKET_ROLES = ("postgres", "worker", "limiter", "monitor")
+SOCKET_ROLES = ("postgres", "worker", "limiter", "proxy", "monitor")
 
 
 def write_if_changed(path: Path, text: str) -> bool:
@@ -39,9 +39,11 @@ def configure(settings: Settings) -> None:
 def configuration(settings: Settings) -> str:
     """Return postgresql.conf: the shared file, then what depends on machine and stack."""
     memory = settings.memory_mb or memory_mb()
+    cores = os.cpu_count() or 1
     values: dict[str, Any] = {
-        **sized(memory, os.cpu_count() or 1),
-        "max_connections": max(100, settings.instances * settings.rest_pool * 2 + 60),
+        **sized(memory, cores),
+        # A PostgREST's backends, each with one that counts; the proxy's, eight for each thread.
+        "max_connections": max(100, settings.instances * settings.rest_pool * 2 + 60) + 8 * cores,
         "listen_addresses": "127.0.0.1",
         "port": settings.pg_port,
         "unix_socket_directories": settings.socket_dir,

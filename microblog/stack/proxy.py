@@ -8,11 +8,15 @@ from microblog.settings import Settings
 
 def servers(instances: Sequence[tuple[int, int]], host: str = "127.0.0.1") -> str:
     """Return the second configuration file: the PostgREST instances as (port, admin port)."""
-    lines = [
-        f"  server rest-{number} {host}:{port} check port {admin_port}"
-        for number, (port, admin_port) in enumerate(instances, 1)
-    ]
-    return "# Generated at every start.\nbackend postgrest from rest\n" + "\n".join(lines) + "\n"
+    lines = ["# Generated at every start.", "backend postgrest from rest"]
+    for number, (port, admin_port) in enumerate(instances, 1):
+        lines.append(f"  server rest-{number} {host}:{port} check port {admin_port}")
+    lines += ["", "backend passwords from rest"]
+    for number, (port, _) in enumerate(instances, 1):
+        lines.append(
+            f"  server rest-{number} {host}:{port} track postgrest/rest-{number} maxconn 2"
+        )
+    return "\n".join(lines) + "\n"
 
 
 def argv(settings: Settings, servers_file: Path, shared: Path | None = None) -> list[str]:
@@ -29,10 +33,25 @@ def admin_socket(settings: Settings) -> Path:
     return settings.socket_dir / "haproxy.sock"
 
 
-def environment(host: str, port: int, admin: Path | None = None) -> dict[str, str]:
-    """Return the variables api/haproxy.cfg reads; ``admin`` is the path of its admin socket."""
+def environment(
+    settings: Settings,
+    host: str,
+    port: int,
+    admin: Path | None = None,
+    database: str | None = None,
+) -> dict[str, str]:
+    """Return the variables api/haproxy.cfg and api/unchanged.lua read.
+
+    ``admin`` is the path of its admin socket; ``database`` is asked in place of the stack's own.
+    """
     sockets = {} if admin is None else {"MICROBLOG_ADMIN": str(admin)}
-    return {"MICROBLOG_BIND": f"{host}:{port}", **sockets}
+    return {
+        "MICROBLOG_BIND": f"{host}:{port}",
+        "MICROBLOG_API": str(settings.root / "api"),
+        "MICROBLOG_DATABASE_SOCKET": f"unix@{settings.socket_dir}/.s.PGSQL.{settings.pg_port}",
+        "MICROBLOG_DATABASE": database or settings.database,
+        **sockets,
+    }
 
 
 def configuration_files(settings: Settings) -> list[Path]:
@@ -41,6 +60,7 @@ def configuration_files(settings: Settings) -> list[Path]:
     return [
         folder / "haproxy.cfg",
         folder / "cors_origins.lst",
+        folder / "unchanged.lua",
         folder / "cache.map",
         *sorted((folder / "errors").iterdir()),
     ]

@@ -149,7 +149,7 @@ def _proxy(settings: Settings) -> Service:
     program = Program(
         "haproxy",
         proxy.argv(settings, servers_file),
-        proxy.environment(settings.host, settings.port, proxy.admin_socket(settings)),
+        proxy.environment(settings, settings.host, settings.port, proxy.admin_socket(settings)),
         stop_signal="USR1",
         stop_wait=25,
         fingerprint=fingerprint(servers_file, *proxy.configuration_files(settings)),

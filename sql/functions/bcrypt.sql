@@ -4,7 +4,8 @@
 --
 -- bcrypt is slow on purpose: each password has a core to itself for some 50 ms, and holds one of the
 -- few connections that all requests share. So only some are worked on at a time, some wait for their
--- turn, and the others are told to come again. This is the one function that runs bcrypt.
+-- turn, and the others are told to come again; and after each a slot rests, so that a flood has a
+-- part of a core and not all of it. This is the one function that runs bcrypt.
 --
 -- Places and slots are advisory locks of two keys, which PostgreSQL keeps apart from those of one
 -- (app.author_lock): class 1 are the places, for all who are let in, class 2 the slots, for those
@@ -23,6 +24,7 @@ declare
   v_places constant integer := v_slots + app.setting('login_queue');
   v_place integer := 1;
   v_slot integer := 1;
+  v_began timestamptz;
   v_hash text;
 begin
   -- A lock that was taken in this block is given back when the block is rolled back, whatever ends
@@ -41,7 +43,12 @@ begin
     if v_slot > v_slots then
       perform pg_advisory_xact_lock(2, 1 + v_place % v_slots);
     end if;
+    v_began := clock_timestamp();
     v_hash := extensions.crypt(bcrypt.password, bcrypt.salt);
+    -- In step with the time that it took: where the cores are busy, it rests for longer.
+    perform pg_sleep(
+      date_part('epoch', clock_timestamp() - v_began) * app.setting('login_rest') / 100
+    );
     raise sqlstate 'MBEND';
   exception
     when sqlstate 'MBEND' then

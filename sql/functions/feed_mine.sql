@@ -1,5 +1,6 @@
 -- Deploy microblog:functions/feed_mine to pg
 -- requires: functions/page
+-- requires: functions/page_tag
 -- requires: schema/post_cards
 
 begin;
@@ -22,8 +23,18 @@ begin atomic
   select p.id, p.content, p.created_at, p.parent_id, p.replies_count, p.author
   from page p
   where (
-    select app.page_more(array_agg(n.id order by n.id desc), cursor, app.page_limit("limit"))
-    from page n
+    select t.is_told and app.page_tell_tag(t.tag)
+    from (
+      select
+        app.page_more(array_agg(n.id order by n.id desc), cursor, app.page_limit("limit")) as is_told,
+        app.page_tag(
+          coalesce(
+            string_agg(concat(n.id, ',', n.parent_id, ',', n.replies_count, ',', n.author), ';'), ''
+          ),
+          app.current_user_id()
+        ) as tag
+      from page n
+    ) t
   )
   order by p.id desc
   limit app.page_limit("limit");

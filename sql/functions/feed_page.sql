@@ -1,5 +1,6 @@
 -- Deploy microblog:functions/feed_page to pg
 -- requires: functions/page
+-- requires: functions/page_tag
 -- requires: schema/post_cards
 -- requires: schema/feed_entries
 -- requires: functions/feed_rows
@@ -40,8 +41,26 @@ begin atomic
     json_build_object('id', p.author_id, 'username', p.username) as author
   from page p
   where (
-    select app.page_more(array_agg(n.id order by n.id desc), cursor, app.page_limit("limit"))
-    from page n
+    select t.is_told and app.page_tell_tag(t.tag)
+    from (
+      select
+        app.page_more(array_agg(n.id order by n.id desc), cursor, app.page_limit("limit")) as is_told,
+        -- In the words of app.feed_tag_rows: they change together.
+        app.page_tag(
+          concat(
+            string_agg(app.page_tag_row(n.id, n.replies_count, n.author_id, n.username), ';'),
+            case
+              when min(n.id) <= (select max(d.post_id) from app.post_counter_deltas d) then (
+                select string_agg(concat(d.post_id, ' ', d.id), ';' order by d.post_id, d.id)
+                from app.post_counter_deltas d
+                where d.post_id = any (array_agg(n.id))
+              )
+            end
+          ),
+          app.current_user_id()
+        ) as tag
+      from page n
+    ) t
   )
   limit app.page_limit("limit");
 end;

@@ -426,9 +426,27 @@ $$;
 comment on function app.rate_limit_refuse_request(smallint[], text, integer, integer) is
   'Records that these rules refuse the request, and answers 429 with the longest wait. username: where a login asks for one; rows: what it costs the rules that count rows, null where that is not known; counted: how many of them these rules have counted';
 
+-- The same count without the other session, for a caller whose own transaction stays.
+create function app.rate_limit_take_here(call text)
+returns table (rule_id smallint, remaining integer, reset_at bigint)
+language plpgsql
+volatile
+as $$
+begin
+  return query execute call;
+end
+$$;
+
+comment on function app.rate_limit_take_here(text) is
+  'Runs a call of app.rate_limit_take, given as app.rate_limit_rules makes it, in this session';
+
 -- Every request comes by here, and plpgsql makes each expression anew in each transaction: hence
 -- the few and long ones, and rules that are kept as text ready for use.
-create function app.rate_limit_hit(username text default null, further_rows integer default null)
+create function app.rate_limit_hit(
+  username text default null,
+  further_rows integer default null,
+  here boolean default false
+)
 returns void
 language plpgsql
 volatile
@@ -481,6 +499,18 @@ begin
 
   for v_attempt in 1 .. 2 loop
     begin
+      if here then
+        if v_attempt = 2 then
+          execute 'prepare take (smallint[], integer[], integer[], text[], integer, double precision)'
+            || ' as ' || app.rate_limit_take();
+        end if;
+        select array_agg(t.rule_id),
+          min(array[t.remaining, t.rule_id, t.reset_at])
+            filter (where t.rule_id <> all (v_rules[5]::smallint[]))
+          into v_allowing, v_tightest
+          from app.rate_limit_take_here(format(v_rules[3], v_user_id, v_address, null)) t;
+        exit;
+      end if;
       if v_attempt = 2 then
         perform app.rate_limit_reconnect();
       end if;
@@ -506,6 +536,9 @@ begin
 
   v_ids := v_rules[6];
   if coalesce(cardinality(v_allowing), 0) < cardinality(v_ids) then
+    if here then
+      perform app.http_error(429, 'rate_limited', 'Too many requests.');
+    end if;
     perform app.rate_limit_refuse_request(
       array(select i from unnest(v_ids) i where i <> all (coalesce(v_allowing, '{}'))),
       username, null,
@@ -524,9 +557,9 @@ begin
 end
 $$;
 
-comment on function app.rate_limit_hit(text, integer) is
-  'Counts this request against the rules that concern it, sets the headers that tell, and refuses it (429) where a limit is reached. username: against rules by username alone; further_rows: rows beyond the first, against rules that count rows alone';
+comment on function app.rate_limit_hit(text, integer, boolean) is
+  'Counts this request against the rules that concern it, sets the headers that tell, and refuses it (429) where a limit is reached. username: against rules by username alone; further_rows: rows beyond the first, against rules that count rows alone; here: in this transaction, which commits unless the request is refused, and then records nothing';
 
-grant execute on function app.rate_limit_hit(text, integer) to anon, member;
+grant execute on function app.rate_limit_hit(text, integer, boolean) to anon, member;
 
 commit;

@@ -1,5 +1,6 @@
 -- Deploy microblog:functions/replies to pg
 -- requires: functions/page
+-- requires: functions/page_tag
 -- requires: schema/post_cards
 
 begin;
@@ -46,13 +47,23 @@ begin atomic
   select p.id, p.content, p.created_at, p.parent_id, p.replies_count, p.author
   from page p
   where (
-    select app.page_more(
-      array_agg(n.id order by n.id),
-      cursor,
-      app.page_limit("limit"),
-      'post_id=' || app.post_require(replies.post_id) || '&'
-    )
-    from page n
+    select t.is_told and app.page_tell_tag(t.tag)
+    from (
+      select
+        app.page_more(
+          array_agg(n.id order by n.id),
+          cursor,
+          app.page_limit("limit"),
+          'post_id=' || app.post_require(replies.post_id) || '&'
+        ) as is_told,
+        app.page_tag(
+          coalesce(
+            string_agg(concat(n.id, ',', n.parent_id, ',', n.replies_count, ',', n.author), ';'), ''
+          ),
+          null
+        ) as tag
+      from page n
+    ) t
   )
   order by p.id
   limit app.page_limit("limit");

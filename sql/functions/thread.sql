@@ -1,5 +1,6 @@
 -- Deploy microblog:functions/thread to pg
 -- requires: functions/replies
+-- requires: functions/page_tag
 
 begin;
 set local role microblog_owner;
@@ -15,6 +16,7 @@ declare
   v_ancestors json;
   v_reply_ids bigint[];
   v_replies json;
+  v_thread json;
 begin
   perform app.post_require(thread.post_id);
   select c.id, c.content, c.created_at, c.parent_id, c.replies_count, c.author
@@ -59,7 +61,9 @@ begin
   perform app.page_more(
     v_reply_ids, null, v_limit, 'post_id=' || thread.post_id || '&', '/rpc/replies'
   );
-  return json_build_object('ancestors', v_ancestors, 'post', v_post, 'replies', v_replies);
+  v_thread := json_build_object('ancestors', v_ancestors, 'post', v_post, 'replies', v_replies);
+  perform app.page_tell_tag(app.page_tag(v_thread::text, null));
+  return v_thread;
 end
 $$;
 

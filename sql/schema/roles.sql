@@ -11,6 +11,7 @@
 --   anon, member     a request without and with a token
 --   worker           runs jobs, through functions alone
 --   limiter          counts requests against their limits, through one function alone
+--   proxy            asks whether a page is as a client has it, through one function alone
 --   monitor          reads the dba schema and the server's statistics
 
 begin;
@@ -35,6 +36,9 @@ begin
   end if;
   if to_regrole('limiter') is null then
     create role limiter login;
+  end if;
+  if to_regrole('proxy') is null then
+    create role proxy login;
   end if;
 end
 $$;
@@ -76,12 +80,20 @@ alter role limiter set plan_cache_mode = force_generic_plan;
 alter role limiter set lock_timeout = '1s';
 alter role limiter set idle_in_transaction_session_timeout = '5s';
 
+-- The proxy asks one question at a time, and would rather have no answer than a late one. All it
+-- writes are counts, which a crash may forget.
+alter role proxy set synchronous_commit = off;
+alter role proxy set statement_timeout = '1s';
+alter role proxy set lock_timeout = '500ms';
+alter role proxy set idle_in_transaction_session_timeout = '5s';
+
 comment on role microblog_owner is 'pg-microblog: owns every object of the schema';
 comment on role authenticator is 'pg-microblog: PostgREST logs in as this role';
 comment on role anon is 'pg-microblog: a request without a token';
 comment on role member is 'pg-microblog: a request with a valid token';
 comment on role worker is 'pg-microblog: the worker that runs jobs';
 comment on role limiter is 'pg-microblog: counts requests against their limits';
+comment on role proxy is 'pg-microblog: the proxy, which asks whether a page is as a client has it';
 comment on role monitor is 'pg-microblog: reads statistics and the dba schema';
 
 commit;

@@ -49,6 +49,8 @@ insert into app.settings (name, value, unit, description) values
     'So many password checks run at a time, each on a core of its own; at least 1'),
   ('login_queue', 4, 'passwords',
     'So many more wait for their turn, each holding a connection; beyond, requests are refused'),
+  ('login_rest', 100, 'percent',
+    'How long a slot rests after a password, in parts of the time that it took: 100 leaves half a core to others'),
   ('idempotency_key_lifetime', 86400, 'seconds',
     'An Idempotency-Key is remembered for this long'),
   ('feed_partitions_ahead', 2, 'months',

@@ -7,6 +7,7 @@ import pytest
 from psycopg import errors
 
 from microblog.settings import ROOT
+from microblog.stack.process import wait_for
 from tests.support.actors import Actor, Stage
 from tests.support.client import PASSWORD, expect, refused
 from tests.support.database import Database
@@ -45,6 +46,7 @@ def test_one_computes_one_waits_and_the_third_is_refused_at_once(
     second, third = actors.superuser(), actors.superuser()
 
     waiting = second.start_blocked(CHECK, user, PASSWORD, by=first)
+    third.do("set statement_timeout = '10s'")  # who waits although nobody should is not refused
     with pytest.raises(errors.DatabaseError, match='"busy"'):
         third.do(CHECK, user, PASSWORD)
     first.commit()
@@ -79,6 +81,27 @@ def test_somebody_always_computes_whatever_the_settings(database: Database, acto
     user = with_password(database)
     database.set(login_concurrency=0, login_queue=0)
     assert actors.superuser().do(CHECK, user, PASSWORD) == [(True,)]
+
+
+def test_a_slot_rests_after_a_password_and_is_nobody_s_meanwhile(
+    database: Database, actors: Stage
+) -> None:
+    """For a multiple of the time that it took: here it would be days."""
+    user = with_password(database)
+    database.set(login_concurrency=1, login_queue=0, login_rest=10**12)
+    first, second = actors.superuser(), actors.superuser()
+    resting = first.start(CHECK, user, PASSWORD)
+    asleep = "select wait_event = 'PgSleep' from pg_stat_activity where pid = %s"
+    wait_for(lambda: database.value(asleep, [first.pid]), 30, "the rest")
+    assert database.value(HELD, [first.pid]) == 2
+    with pytest.raises(errors.DatabaseError, match='"busy"'):
+        second.do(CHECK, user, PASSWORD)
+
+    database.run("select pg_cancel_backend(%s)", [first.pid])
+    with pytest.raises(errors.QueryCanceled):
+        resting.result(60)
+    database.set(login_rest=0)
+    assert second.do(CHECK, user, PASSWORD) == [(True,)]
 
 
 @pytest.mark.parametrize("password", [PASSWORD, "wrong", "x" * 73, None])

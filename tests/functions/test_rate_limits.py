@@ -210,3 +210,22 @@ def test_the_job_takes_chunks_until_nothing_is_left(database: Database) -> None:
     chunks = [database.value("select app.job_rate_limits('{}', null)") for _ in range(3)]
     assert chunks == [1, 1, None]
     assert database.run("select refusals from dba.rate_limits where rule = 'address'") == [(12000,)]
+
+
+def test_the_job_keeps_what_still_counts(database: Database) -> None:
+    with database.superuser() as connection:
+        limiter = Limiter(connection)
+        now = database.value("select date_part('epoch', now())")
+        for ago in (10, 50, 80):
+            limiter.take(now - ago, (1, 60, 1, f"{ago} s ago"))
+    database.value("select app.job_rate_limits('{}', null)")
+    kept = database.values("select key from app.rate_limit_buckets order by key")
+    assert kept == ["10 s ago", "50 s ago"]
+
+
+def test_the_job_comes_by_itself(database: Database) -> None:
+    with database.superuser() as connection:
+        Limiter(connection).take(START - 1e8, (1, 60, 1, "old"))
+    database.run("update app.job_schedules set next_run_at = now()")
+    assert "rate_limits" in database.drain()
+    assert database.values("select key from app.rate_limit_buckets") == []

@@ -17,16 +17,34 @@ INSIDES = re.compile(
 
 
 LARGEST = 200_000  # bytes; a page of 100 rows, each with a person embedded, has at most half of it
+ALLOWANCE = 5.0  # seconds beyond statement_timeout: for the way, and for a machine that is busy
+
+TIMEOUT = """
+select max(extract(epoch from split_part(setting, '=', 2)::interval))::float
+from pg_roles, unnest(rolconfig) setting
+where rolname in ('anon', 'member') and setting like 'statement_timeout=%'
+"""
+SLOWEST = """
+select coalesce(max(s.max_exec_time + s.max_plan_time), 0) / 1000
+from extensions.pg_stat_statements s
+where s.dbid = (select oid from pg_database where datname = current_database())
+  and s.userid in ('anon'::regrole, 'member'::regrole, 'authenticator'::regrole)
+"""
 
 
 class Rules:
     """No server error, no endless answer, four fields in every refusal, nothing private anywhere.
+
+    Nothing runs on past the statement_timeout of its role: a statement that was cancelled is a 504,
+    and one that was not would keep its client waiting, and stand in pg_stat_statements.
 
     Private is every name of the schemas that HTTP does not serve, unless the contract, which
     everybody may read, uses the word. A word that the client itself sent is no leak.
     """
 
     def __init__(self, database: Database) -> None:
+        self.database = database
+        self.timeout: float = database.value(TIMEOUT)  # seconds
         contract = (ROOT / "docs" / "http.md").read_text().lower()
         contract += "".join(p.read_text() for p in (ROOT / "api" / "errors").iterdir()).lower()
         names = database.values(
@@ -65,6 +83,7 @@ class Rules:
         """Raise AssertionError where the answer breaks a rule."""
         shown = f"{request}\n{answer.status} {answer.headers}\n{answer.text[:2000]}"
         assert answer.status < 500, shown
+        assert answer.seconds < self.timeout + ALLOWANCE, f"{answer.seconds} s: {shown}"
         assert len(answer.body) < LARGEST, shown
         if not request.is_http and answer.status == 400 and "x-request-id" not in answer.headers:
             return  # the proxy's built-in page
@@ -75,6 +94,14 @@ class Rules:
             assert error["message"], shown
         if request.path != "/" or answer.status >= 400:
             self.check_words(request, answer, shown)
+
+    def check_statements(self) -> None:
+        """See that no statement of a request ever ran longer than it may."""
+        assert self.slowest() < self.timeout + 1
+
+    def slowest(self) -> float:
+        """Return how long the longest statement of any request took, in seconds."""
+        return float(self.database.value(SLOWEST))
 
     def check_words(self, request: Request, answer: Answer, shown: str) -> None:
         """See that nothing private is said."""

@@ -10,6 +10,7 @@ from tests.fuzz import grammar
 from tests.fuzz.conftest import Callers
 from tests.fuzz.wire import Answer, Request
 from tests.properties.profiles import chosen
+from tests.support.client import expect
 
 # Requests are short: six for each example of the profile.
 EXAMPLES = settings(chosen(), max_examples=6 * chosen().max_examples)
@@ -28,6 +29,32 @@ def test_any_request_is_answered_or_refused_in_words(
 
     whatever()
     assert {200, 400} <= set(callers.statuses), "nothing but refusals, or none"
+    callers.rules.check_statements()
+
+
+@pytest.mark.parametrize("path", grammar.SHORT)
+def test_a_path_that_no_limit_counts_answers_odd_queries_as_its_function_does(
+    callers: Callers, path: str
+) -> None:
+    """It is free, so it must do nothing but what it is there for, whatever is added to it."""
+    plain = callers.ask(Request("GET", path.encode()), as_member=False)
+    assert plain.status == 200
+
+    @EXAMPLES
+    @given(grammar.queries(), st.sampled_from(["GET", "HEAD", "POST", "DELETE"]), st.booleans())
+    def whatever(query: bytes, method: str, as_member: bool) -> None:
+        answer = callers.ask(Request(method, path.encode() + b"?" + query), as_member)
+        through = callers.ask(Request(method, f"/rpc{path}?".encode() + query), as_member)
+        assert answer.status == through.status
+        if answer.status == 200 and method != "HEAD":
+            assert set(answer.json()) == set(plain.json())
+
+    whatever()
+
+
+def test_every_path_of_the_document_is_among_those_asked(callers: Callers) -> None:
+    document = expect(200, callers.member.get("/")).json()
+    assert set(document["paths"]) - {"/"} == set(grammar.TABLES + grammar.CALLS)
 
 
 @pytest.mark.parametrize(
@@ -52,3 +79,15 @@ def test_the_rules_see_what_they_are_there_for(
     bad = Answer(status, {"x-request-id": "1"}, json.dumps(error | said).encode())
     with pytest.raises(AssertionError):
         callers.rules.check(Request("GET", b"/users"), bad)
+
+
+def test_the_rules_see_what_runs_too_long(callers: Callers) -> None:
+    """The timeout is that of the roles; a statement of theirs is found with the time it took."""
+    rules = callers.rules
+    assert rules.timeout == 5
+    rules.check(Request("GET", b"/up"), Answer(200, {"x-request-id": "1"}, b"{}", 9.9))
+    with pytest.raises(AssertionError):
+        rules.check(Request("GET", b"/up"), Answer(200, {"x-request-id": "1"}, b"{}", 10.1))
+    with callers.api.database.as_anon() as connection:
+        connection.execute("select pg_sleep(0.3)")
+    assert rules.slowest() >= 0.3

@@ -45,3 +45,4 @@ def test_what_the_document_allows_is_answered_or_refused_in_words(
             callers.ask(request_of(case, api.url), as_member)
 
         whatever()
+    callers.rules.check_statements()

@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import time
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -43,11 +44,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back."""
+    """What came back, and after how many seconds."""
 
     status: int
     headers: dict[str, str]
     body: bytes
+    seconds: float = 0.0
     text: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -67,9 +69,11 @@ def send(url: str, request: Request) -> Answer:
     if request.body is not None:
         lines.append(b"Content-Length: %d" % len(request.body))
     message = b"\r\n".join(lines) + b"\r\n\r\n" + (request.body or b"")
+    began = time.monotonic()
     with socket.create_connection((address.hostname, address.port), DEADLINE) as connection:
         connection.sendall(message)
         with http.client.HTTPResponse(connection, method=request.method) as response:
             response.begin()
             headers = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, headers, response.read())
+            body = response.read()
+            return Answer(response.status, headers, body, time.monotonic() - began)

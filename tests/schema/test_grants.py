@@ -63,10 +63,10 @@ MEMBER_CALLS = ANON_CALLS | {
 
 # The functions in app that requests run with the caller's rights or are let into.
 HELPERS = {
-    "busy", "cache_shared", "current_user_id", "http_error", "page_cursor",
-    "page_cursor_refuse", "page_limit", "page_limit_given", "page_more", "page_top",
-    "post_created_at", "post_id_at", "post_require",
-    "pre_request", "rate_limit_hit", "response_header", "text_trimmed", "user_require",
+    "busy", "cache_shared", "current_user_id", "http_error", "page_cursor", "page_cursor_refuse",
+    "page_limit", "page_limit_given", "page_more", "page_tag", "page_tag_row", "page_tell_tag",
+    "page_top", "page_unchanged", "post_created_at", "post_id_at", "post_require", "pre_request",
+    "rate_limit_hit", "response_header", "tag_matches", "text_trimmed", "user_require",
 }  # fmt: skip
 
 HIDDEN = (
@@ -163,6 +163,20 @@ def test_the_worker_works_through_six_functions_alone(catalog: Database) -> None
             )
             == []
         )
+
+
+def test_the_proxy_asks_whether_a_page_is_unchanged_and_does_nothing_else(
+    catalog: Database,
+) -> None:
+    assert executable(catalog, "proxy", "app") == {"feed_unchanged"}
+    assert executable(catalog, "proxy", "api") == set()
+    assert executable(catalog, "proxy", "dba") == set()
+    assert (
+        catalog.run(
+            "select from pg_class c, aclexplode(c.relacl) a where a.grantee = 'proxy'::regrole"
+        )
+        == []
+    )
 
 
 def test_the_limiter_counts_and_does_nothing_else(catalog: Database) -> None:

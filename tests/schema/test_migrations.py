@@ -79,7 +79,7 @@ def test_a_revert_leaves_the_roles_that_other_databases_use(cluster: Cluster) ->
         migrate.revert(cluster.settings, database.name)
         roles = other.values("select rolname from pg_roles")
         used = {"microblog_owner", "authenticator", "anon", "member"}
-        used |= {"worker", "limiter", "monitor"}
+        used |= {"worker", "limiter", "proxy", "monitor"}
         assert used <= set(roles)
         assert other.value(
             "select rolpassword is not null from pg_authid where rolname = %s", ["authenticator"]

@@ -213,6 +213,13 @@ def telling(database: Database) -> Iterator[Served]:
             " return app.current_user_id()"
         )
         connection.execute("grant execute on function api.bounds(), api.who() to anon, member")
+        connection.execute("reset role")
+        # Those of the role, not of the login, which are the same elsewhere.
+        for name in BOUNDS:
+            if name.endswith("timeout"):
+                connection.execute(
+                    f"alter role authenticator in database {database.name} set {name} = '1h'"
+                )
     with serve_rest(database) as served:
         yield served
 

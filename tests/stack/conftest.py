@@ -116,7 +116,7 @@ def run_proxy(tmp_path: Path) -> Iterator[Callable[..., str]]:
                 "haproxy",
                 proxy.argv(Settings(), servers),
                 tmp_path / f"haproxy-{port}.log",
-                env={**os.environ, **proxy.environment("127.0.0.1", port)},
+                env={**os.environ, **proxy.environment(Settings(), "127.0.0.1", port)},
             )
             cleanup.enter_context(process)
             process.wait_ready(lambda: rest.http_status(port, ready) is not None)

@@ -111,7 +111,9 @@ def test_haproxy_reads_the_same_files_and_gets_every_variable_they_name() -> Non
     text = "".join(path.read_text() for path in files)
     named = set(re.findall(r"\$\{(\w+)\}", text))
     optional = set(re.findall(r"\$\{(\w+)-", text))
-    here = set(proxy.environment("", 0, Path("admin.sock")))
+    script = (ROOT / "api" / "unchanged.lua").read_text()
+    named |= set(re.findall(r'os\.getenv\("(\w+)"\)', script))
+    here = set(proxy.environment(Settings(), "", 0, Path("admin.sock")))
     assert named == here
     assert named <= set(service["environment"]) <= named | optional
     for path in proxy.configuration_files(Settings()):

@@ -83,6 +83,18 @@ def test_secrets_are_long_random_and_nobody_else_s_to_read(stack: Stack) -> None
     }
 
 
+def test_secrets_are_nobody_else_s_to_read_from_the_moment_they_are_made(tmp_path: Path) -> None:
+    """By themselves: a server that finds them readable by others would not start with them."""
+    settings = Settings.create("unborn", root=tmp_path)
+    before = os.umask(0)
+    try:
+        secret_files.prepare(settings)
+    finally:
+        os.umask(before)
+    private(settings.secrets_dir)
+    assert len(list(settings.secrets_dir.iterdir())) >= 5
+
+
 def processes(stack: Stack) -> Iterator[Path]:
     """Give the folders in /proc of all that the stack runs, children included."""
     roots = {row.pid for row in stack.status()} | {stack.supervisor.call("getPID")}
@@ -213,6 +225,21 @@ def test_a_key_is_forgotten_by_itself_once_its_tokens_have_expired(stack: Stack)
     wait_for(lambda: status_of(stack, requests) == 401, 60, "the worker")
     assert secret_files.retired(stack.settings) == {}
     assert keys(stack) == [signing_key(stack)]
+
+
+def test_a_key_past_its_time_leaves_the_set_and_no_other_does(tmp_path: Path) -> None:
+    settings = Settings.create("unborn", root=tmp_path)
+    secret_files.prepare(settings)
+    made = []
+    for until in (int(time.time()) - 1, int(time.time()) + 1000):
+        made.append(secret_files.read(settings, secret_files.JWT_SECRET))
+        secret_files.next_key(settings)
+        secret_files.retire_key(settings, until)
+    past, present = made
+    text = (settings.secrets_dir / secret_files.JWK_SET).read_text()
+    held = [base64.urlsafe_b64decode(k["k"] + "==").decode() for k in json.loads(text)["keys"]]
+    assert held == [secret_files.read(settings, secret_files.JWT_SECRET), present]
+    assert past not in held
 
 
 def test_a_key_is_honoured_until_the_last_session_that_it_signed_ends(stack: Stack) -> None:

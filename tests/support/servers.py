@@ -75,7 +75,10 @@ def serve_api(database: Database, **variables: str) -> Iterator[Served]:
             "haproxy",
             proxy.argv(settings, servers_file),
             settings.log_dir / f"haproxy-{database.name}-{public}.log",
-            env={**proxy.environment("127.0.0.1", public, admin), **variables},
+            env={
+                **proxy.environment(settings, "127.0.0.1", public, admin, database.name),
+                **variables,
+            },
         )
         with process:
             process.wait_ready(lambda: rest.http_status(public, "/up") == 200)

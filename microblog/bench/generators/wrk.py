@@ -1,7 +1,9 @@
 """wrk: the raw rate of one GET in the closed model, on as few cycles as there are."""
 
+import http.client
 import shutil
 import tempfile
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
@@ -43,6 +45,7 @@ def generate(job: Job) -> Outcome:
                 f"--timeout={max(1, round(job.load.timeout))}s",
                 *("-s", str(BENCH / "wrk" / "get.lua"), f"http://{job.host}:{job.port}"),
                 *("--", call.path, str(people), str(job.seed), "1" if call.anonymous else "0"),
+                str(call.conditional),
             ],
             seconds,
         )
@@ -53,8 +56,29 @@ def _draw(job: Job, file: Path) -> None:
     people = actors.read(Path(job.actors))
     random = np.random.default_rng(job.seed)
     drawn = islice(actors.draw(len(people), job.users, random), SEQUENCE)
+    lines = [f"{people[i][0]} {people[i][1]}" for i in drawn]
+    if job.load.calls[0].conditional:
+        tags = {line: _tag(job, line.split()[1]) for line in set(lines)}
+        lines = [f"{line} {tags[line]}" for line in lines]
     file.touch(mode=0o600)
-    file.write_text("".join(f"{people[i][0]} {people[i][1]}\n" for i in drawn))
+    file.write_text("".join(f"{line}\n" for line in lines))
+
+
+def _tag(job: Job, token: str) -> str:
+    """Ask for the page once; its entity tag, which a second request shows to be good."""
+    path = job.load.calls[0].path
+    headers = {"Authorization": f"Bearer {token}"}
+    with closing(http.client.HTTPConnection(job.host, job.port, timeout=30)) as connection:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        answer.read()
+        tag = answer.headers.get("ETag", "")
+        connection.request("GET", path, headers={**headers, "If-None-Match": tag})
+        again = connection.getresponse()
+        again.read()
+    if again.status != 304:
+        raise StackError(f"{path}: {again.status}, not 304, to the tag {tag or 'it lacks'}")
+    return tag
 
 
 def parse(name: str, output: str) -> Outcome:

@@ -10,7 +10,9 @@ declare
   v_role text;
 begin
   foreach v_role in array
-    array['microblog_owner', 'authenticator', 'worker', 'limiter', 'monitor', 'anon', 'member']
+    array[
+      'microblog_owner', 'authenticator', 'worker', 'limiter', 'proxy', 'monitor', 'anon', 'member'
+    ]
   loop
     execute format('drop owned by %I', v_role);
     execute format('drop role %I', v_role);

@@ -2,7 +2,8 @@
 
 begin;
 
-select 'microblog_owner'::regrole, 'monitor'::regrole, 'worker'::regrole, 'limiter'::regrole;
+select 'microblog_owner'::regrole, 'monitor'::regrole, 'worker'::regrole, 'limiter'::regrole,
+  'proxy'::regrole;
 
 do $$
 begin

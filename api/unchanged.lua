@@ -1,0 +1,122 @@
+-- Conditional requests for a timeline are asked of PostgreSQL itself before they go to PostgREST: is
+-- this the page that the client has? Then the answer is a 304, made here. Anything else, an error or
+-- a wait among them, is no answer: the request goes on as if nothing had been asked.
+--
+--   MICROBLOG_DATABASE_SOCKET   PostgreSQL's Unix socket, unix@/…/.s.PGSQL.5432; without it nothing
+--                               is asked
+--   MICROBLOG_DATABASE          name of the database
+--
+-- Speaks the frontend/backend protocol, version 3.0
+-- (https://www.postgresql.org/docs/current/protocol-message-formats.html), as far as one prepared
+-- statement with text parameters needs it. The operating system says who asks (peer), so there is no
+-- password. Each thread of HAProxy has a Lua state, and in it connections, of its own.
+
+local socket = os.getenv("MICROBLOG_DATABASE_SOCKET") or ""
+local database = os.getenv("MICROBLOG_DATABASE") or ""
+local most, seconds = 8, 1 -- connections of a thread; what one step may take
+local idle, open = {}, 0
+local pack, unpack = string.pack, string.unpack
+
+local function message(kind, ...)
+  local body = table.concat({ ... })
+  return kind .. pack(">I4", #body + 4) .. body
+end
+
+local sync = message("S")
+local execute = message("E", "\0", pack(">I4", 0)) .. sync
+local parse = message("P", "unchanged\0",
+  "select app.feed_unchanged($1, $2, $3, $4, $5, $6, $7, $8)\0", pack(">I2", 0)) .. sync
+
+-- Reads up to ReadyForQuery; gives the only row, and whether the connection is still good. It is after
+-- a refusal in our own words (SQLSTATE PGRST), which is an answer like any other. A connection that
+-- asks for a password fails at its timeout.
+local function answer(connection)
+  local row, well = nil, true
+  while true do
+    local head = connection:receive(5)
+    if not head then
+      return nil, false
+    end
+    local kind, length = head:sub(1, 1), unpack(">I4", head, 2)
+    local body = length > 4 and connection:receive(length - 4) or ""
+    if not body then
+      return nil, false
+    elseif kind == "D" then
+      row = body
+    elseif kind == "E" then
+      well = well and body:find("\0CPGRST\0", 1, true) ~= nil
+    elseif kind == "Z" then
+      return row, well
+    end
+  end
+end
+
+local function connect()
+  local connection = core.tcp()
+  connection:settimeout(seconds)
+  local startup = pack(">I4", 196608)
+    .. "user\0proxy\0database\0" .. database .. "\0application_name\0proxy\0\0"
+  if connection:connect(socket)
+    and connection:send(pack(">I4", #startup + 4) .. startup)
+    and select(2, answer(connection))
+    and connection:send(parse)
+    and select(2, answer(connection))
+  then
+    return connection
+  end
+  connection:close()
+end
+
+-- The headers of a 304, as JSON, or nil. With every connection in use nobody waits for one.
+local function ask(...)
+  local connection = table.remove(idle)
+  if not connection then
+    if open >= most then
+      return nil
+    end
+    open = open + 1
+    connection = connect()
+    if not connection then
+      open = open - 1
+      return nil
+    end
+  end
+  local values = { ... }
+  for i, value in ipairs(values) do
+    values[i] = pack(">s4", value)
+  end
+  local bind = message("B", "\0unchanged\0", pack(">I2I2", 0, #values), table.concat(values),
+    pack(">I2", 0))
+  local row, well
+  if connection:send(bind .. execute) then
+    row, well = answer(connection)
+  end
+  if not well then
+    connection:close()
+    open = open - 1
+    return nil
+  end
+  idle[#idle + 1] = connection
+  -- One column: its count, its length (-1: null), its text.
+  if row and unpack(">i4", row, 3) >= 0 then
+    return row:sub(7)
+  end
+end
+
+core.register_action("unchanged", { "http-req" }, function(txn)
+  if socket == "" then
+    return
+  end
+  local headers = ask(
+    txn.f:http_auth_bearer() or "", txn.f:method(), txn.f:path(),
+    txn:get_var("txn.cursor") or "", txn.f:req_hdr("x-page-limit") or "",
+    txn:get_var("txn.representation") or "", txn.f:req_fhdr("if-none-match") or "", txn.f:src()
+  )
+  if headers then
+    local reply = txn:reply({ status = 304 })
+    for name, value in headers:gmatch('{"([^"]+)": "(.-[^\\])"}') do
+      reply:add_header(name, (value:gsub("\\", "")))
+    end
+    txn:done(reply)
+  end
+end)

@@ -1,0 +1,191 @@
+-- Deploy microblog:functions/feed_unchanged to pg
+-- requires: functions/page_tag
+-- requires: functions/feed_page
+-- requires: functions/rate_limit_hit
+-- requires: schema/sessions
+--
+-- What the proxy asks before it sends a conditional request on (api/unchanged.lua): is this page of
+-- a timeline still the one that the client has? Less is read than for the page itself, and neither
+-- PostgREST nor its transaction take part, which is most of what a page costs (decision 0019).
+--
+-- "No" is always right: the request then goes the usual way. "Yes" is one statement in one snapshot,
+-- and is as a full answer in that snapshot would be.
+
+begin;
+set local role microblog_owner;
+
+-- Which posts are on the page follows the same rules as in app.feed_rows, but for what lies below
+-- the horizon. Posts and authors are looked up for what may have changed of them alone.
+--
+-- Runs with the owner's rights, whom row security does not bind: hence the reader's id, and
+-- deleted_at. An entry whose post or author is gone is not on the page, and another row is; where
+-- there is one, the answer is null.
+create function app.feed_tag_rows(user_id bigint, top bigint, "rows" integer, with_own boolean)
+returns text
+language plpgsql
+stable
+as $$
+declare
+  v_horizon bigint;
+  v_ids bigint[];
+  v_merged bigint[];
+begin
+  select
+      greatest(h.post_id, s.complete_from),
+      array(
+        select e.post_id
+        from app.feed_entries e
+        where e.user_id = feed_tag_rows.user_id
+          and e.post_id < top
+          and e.post_id >= greatest(h.post_id, s.complete_from)
+        order by e.post_id desc
+        limit "rows"
+      )
+    into v_horizon, v_ids
+    from app.feed_horizon h
+    cross join app.feed_states s
+    where s.user_id = feed_tag_rows.user_id;
+
+  v_merged := array(
+    select p.id
+    from (
+      select feed_tag_rows.user_id as author_id, 0::bigint as from_id, 9007199254740992 as to_id
+      where with_own
+      union all
+      select r.author_id, r.from_id, r.to_id
+      from app.pull_ranges r
+      join app.follows f on f.follower_id = feed_tag_rows.user_id and f.followed_id = r.author_id
+    ) m
+    cross join lateral (
+      select p.id
+      from app.posts p
+      where p.author_id = m.author_id
+        and not p.is_reply
+        and p.id < least(top, m.to_id)
+        and p.id >= greatest(m.from_id, coalesce(v_ids["rows"], v_horizon))
+      order by p.id desc
+      limit "rows"
+    ) p
+  );
+  if cardinality(v_merged) > 0 then
+    v_ids := array(
+      select i.id from unnest(v_ids || v_merged) i (id) order by i.id desc limit "rows"
+    );
+  end if;
+
+  -- A page that is not full goes on below the horizon, if there is one (app.feed_below).
+  if cardinality(v_ids) < "rows" and v_horizon > 0 then
+    return null;
+  end if;
+  return (
+    select case
+      when count(*) = cardinality(v_ids) then
+        concat(
+          string_agg(
+            app.page_tag_row(p.id, p.replies_count, u.id, u.username), ';' order by p.id desc
+          ),
+          case
+            when min(p.id) <= (select max(d.post_id) from app.post_counter_deltas d) then (
+              select string_agg(concat(d.post_id, ' ', d.id), ';' order by d.post_id, d.id)
+              from app.post_counter_deltas d
+              where d.post_id = any (v_ids)
+            )
+          end
+        )
+    end
+    from app.posts p
+    join app.users u on u.id = p.author_id and u.deleted_at is null
+    where p.id = any (v_ids)
+  );
+end
+$$;
+
+comment on function app.feed_tag_rows(bigint, bigint, integer, boolean) is
+  'The newest rows older than top of a timeline as its tag knows them; null where that takes more than this looks at';
+
+-- Touches app.sessions, app.secrets and what a timeline is made of (reads), app.rate_limit_buckets
+-- (writes). The session is checked as app.pre_request does; what PostgREST does there, the signature
+-- of the token, is checked here, with the one key that signs. Tokens of a key that was replaced go
+-- the usual way.
+--
+-- Counted last, and only where the answer is yes: what goes on to PostgREST is counted there. So is a
+-- request that meets a limit: the error undoes the count, and the usual way refuses it in words.
+create function app.feed_unchanged(
+  token text,
+  method text,
+  path text,
+  cursor text,
+  "limit" text,
+  representation text,
+  tags text,
+  address text
+)
+returns text
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_parts constant text[] := string_to_array(token, '.');
+  v_claims json;
+  v_user_id bigint;
+  v_tag text;
+begin
+  if cursor !~ '^[0-9]{0,18}$' or "limit" !~ '^(|[1-9][0-9]?|100)$' or (
+    select app.base64url(extensions.hmac(
+      convert_to(v_parts[1] || '.' || v_parts[2], 'UTF8'), convert_to(s.value, 'UTF8'), 'sha256'
+    ))
+    from app.secrets s
+    where s.name = 'jwt'
+  ) is distinct from v_parts[3] then
+    return null;
+  end if;
+  v_claims := convert_from(
+    decode(rpad(translate(v_parts[2], '-_', '+/'), (length(v_parts[2]) + 3) / 4 * 4, '='), 'base64'),
+    'UTF8'
+  );
+  select s.user_id
+    into v_user_id
+    from app.sessions s
+    where s.jti = v_claims ->> 'jti'
+      and s.expires_at > now()
+      and s.user_id::text = v_claims ->> 'sub'
+      and extract(epoch from s.expires_at)::bigint::text = v_claims ->> 'exp'
+      and v_claims ->> 'aud' = 'microblog'
+      and v_claims ->> 'role' = 'member';
+  if v_user_id is null then
+    return null;
+  end if;
+  v_tag := app.page_tag(
+    app.feed_tag_rows(
+      v_user_id, app.page_top(cursor), coalesce(nullif("limit", '')::integer, 20) + 1,
+      path = '/rpc/feed_timeline'
+    ),
+    v_user_id,
+    representation
+  );
+  -- Also where the tag is null: a star would match it.
+  if v_tag is null or not app.tag_matches(tags, v_tag) then
+    return null;
+  end if;
+
+  perform
+    set_config('microblog.user_id', v_user_id::text, true),
+    set_config('request.method', method, true),
+    set_config('request.path', path, true),
+    set_config('request.headers', json_build_object('x-forwarded-for', address)::text, true),
+    set_config('response.headers', '[{"ETag": "\"' || v_tag || '\""}]', true);
+  perform app.rate_limit_hit(here => true);
+  return current_setting('response.headers');
+end
+$$;
+
+comment on function app.feed_unchanged(text, text, text, text, text, text, text, text) is
+  'Whether a page of a timeline is as the client has it: the headers of the 304, an array of objects with one key each; null where it is not, or where that is not known. Counts the request against its limits where it answers. cursor and limit may be empty, tags is If-None-Match as sent';
+
+grant usage on schema app to proxy;
+grant execute on function app.feed_unchanged(text, text, text, text, text, text, text, text)
+  to proxy;
+
+commit;

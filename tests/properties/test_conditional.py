@@ -1,0 +1,44 @@
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.properties.conditional import Conditional
+from tests.properties.machine import no_server_error
+from tests.properties.profiles import chosen
+from tests.properties.test_feeds import SMALLEST
+from tests.support.servers import Served
+
+
+def test_the_machine_gets_and_is_refused_a_304_on_either_way(api: Served) -> None:
+    """One run by hand: the search below would prove nothing without these."""
+    machine = Conditional(api)
+    machine.begin(SMALLEST, [(set(range(5)), 3)] * 5, follow_first=True)
+    one, two, three, *_ = machine.members.values()
+    machine.look_around()
+    for act in (
+        lambda: machine.reply(two, 0),
+        lambda: machine.change_profile(two, "d"),
+        lambda: machine.delete_a_post(1, one),
+        lambda: machine.unfollow(one, two),
+        lambda: machine.write(one, "x", 1),
+        lambda: machine.write_with_an_id_taken_earlier(two, 3),
+        lambda: machine.work_a_little(4),
+        lambda: machine.let_retention_pass(4),
+        lambda: machine.drop_timelines_of_people_away_for_long([one], back=True),
+        lambda: machine.delete_account(three),
+        lambda: machine.drain([3]),
+    ):
+        act()
+        for _ in machine.members:
+            machine.look_around()
+    assert machine.withheld > 100
+    assert 0 < machine.by_proxy < machine.given
+
+
+def test_a_304_is_given_exactly_where_the_page_is_the_one_that_the_tag_came_with(
+    api: Served,
+) -> None:
+    api.http.event_hooks["response"].append(no_server_error)
+    profile = chosen()
+    # Each step asks for dozens of pages.
+    fewer = settings(profile, max_examples=profile.max_examples // 4)
+    run_state_machine_as_test(lambda: Conditional(api), settings=fewer)
