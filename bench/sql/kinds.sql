@@ -90,7 +90,7 @@ begin
     from bench.people p
     where p.kind = 'active' and bench.timeline_length(p.user_id, 40) = 40
     order by p.number desc
-    limit 200
+    limit (select least(200, count(*) / 10) from bench.people q where q.kind = 'active')
   ) a
   cross join lateral (
     select t.id from bench.timeline(a.user_id) t order by t.id desc offset 19 limit 1
