@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from microblog.settings import ROOT, Settings
+from microblog.stack import proxy
 from microblog.stack.ports import free_ports
 from microblog.stack.process import wait_for
 
@@ -38,7 +39,7 @@ def test_committed_configuration_is_valid_with_the_servers_file_of_docker() -> N
             "-f",
             ROOT / "api/haproxy.servers.cfg",
         ],
-        env={"MICROBLOG_BIND": "127.0.0.1:1"},
+        env=proxy.environment(Settings(), "127.0.0.1", 1),
         capture_output=True,
         text=True,
         check=False,
