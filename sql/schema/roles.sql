@@ -64,6 +64,11 @@ alter role authenticator set idle_in_transaction_session_timeout = '10s';
 alter role authenticator set work_mem = '4MB';
 alter role authenticator set temp_file_limit = '64MB';
 
+-- Pages read in the order of an index, with sorts forbidden to the planner (functions/feed_rows):
+-- what that makes a plan look like would have the server compile it, where its own settings allow.
+alter role authenticator set jit = off;
+alter role proxy set jit = off;
+
 -- A refused request is an error to PostgreSQL. One line of the log each will do; the statement
 -- would let anybody fill the disk.
 alter role authenticator set log_min_error_statement = 'panic';

@@ -25,7 +25,7 @@ begin
     select json_object_agg(name, current_setting(name))
     from unnest(array[
       'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'work_mem',
-      'temp_file_limit'
+      'temp_file_limit', 'jit'
     ]) name
   );
 end
@@ -37,6 +37,7 @@ LIMITS = {
     "idle_in_transaction_session_timeout": "10s",
     "work_mem": "4MB",
     "temp_file_limit": "64MB",
+    "jit": "off",
 }
 
 
