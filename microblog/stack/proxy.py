@@ -40,7 +40,7 @@ def environment(
     admin: Path | None = None,
     database: str | None = None,
 ) -> dict[str, str]:
-    """Return the variables api/haproxy.cfg and api/unchanged.lua read.
+    """Return the variables api/haproxy.cfg and the scripts beside it read.
 
     ``admin`` is the path of its admin socket; ``database`` is asked in place of the stack's own.
     """
@@ -60,7 +60,7 @@ def configuration_files(settings: Settings) -> list[Path]:
     return [
         folder / "haproxy.cfg",
         folder / "cors_origins.lst",
-        folder / "unchanged.lua",
         folder / "cache.map",
+        *sorted(folder.glob("*.lua")),
         *sorted((folder / "errors").iterdir()),
     ]

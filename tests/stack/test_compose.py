@@ -111,8 +111,8 @@ def test_haproxy_reads_the_same_files_and_gets_every_variable_they_name() -> Non
     text = "".join(path.read_text() for path in files)
     named = set(re.findall(r"\$\{(\w+)\}", text))
     optional = set(re.findall(r"\$\{(\w+)-", text))
-    script = (ROOT / "api" / "unchanged.lua").read_text()
-    named |= set(re.findall(r'os\.getenv\("(\w+)"\)', script))
+    scripts = "".join(path.read_text() for path in (ROOT / "api").glob("*.lua"))
+    named |= set(re.findall(r'os\.getenv\("(\w+)"\)', scripts))
     here = set(proxy.environment(Settings(), "", 0, Path("admin.sock")))
     assert named == here
     assert named <= set(service["environment"]) <= named | optional
