@@ -1,6 +1,6 @@
 -- Entity tags of answers that PostgREST itself writes out (tables, lists of people): a digest of the
--- body that is about to be sent, so a tag can name nothing else. The work is done by then; what is
--- saved is the way to the client.
+-- body that is about to be sent and of the headers that belong to it, so a tag can name nothing else.
+-- The work is done by then; what is saved is the way to the client.
 
 -- HAProxy holds back as much of an answer as fits its buffer (tune.bufsize, 16 kB, less 1 kB). Below
 -- these bounds, of which the sum is smaller, the answer had come to its end.
@@ -11,8 +11,11 @@ core.register_action("digest", { "http-res" }, function(txn)
   if #body > most_body or #txn.f:res_hdrs() > most_head then
     return
   end
-  local range = txn.f:res_fhdr("content-range") or ""
-  local tag = '"' .. txn.c:hex(txn.c:sha1(range .. "\n" .. body)):lower() .. '"'
+  local shown = { body }
+  for _, name in ipairs({ "content-type", "content-range", "link" }) do
+    table.insert(shown, 1, txn.f:res_fhdr(name) or "")
+  end
+  local tag = '"' .. txn.c:hex(txn.c:sha1(table.concat(shown, "\n"))):lower() .. '"'
   local tags = txn:get_var("txn.tags")
   if not tags or not (tags:find(tag, 1, true) or tags:match("^%s*%*%s*$")) then
     txn.http:res_set_header("ETag", tag)

@@ -14,7 +14,7 @@
 local socket = os.getenv("MICROBLOG_DATABASE_SOCKET") or ""
 local database = os.getenv("MICROBLOG_DATABASE") or ""
 local most, seconds = 8, 1 -- connections of a thread; what one step may take
-local idle, open = {}, 0
+local idle, busy = {}, {}
 local pack, unpack = string.pack, string.unpack
 
 local function message(kind, ...)
@@ -67,19 +67,31 @@ local function connect()
   connection:close()
 end
 
+-- How many are asking. A client that goes away may end its question without a word: what has asked for
+-- longer than all steps may take is not there any more.
+local function asking()
+  local count, now = 0, core.now().sec
+  for question, since in pairs(busy) do
+    if now - since > 10 * seconds then
+      busy[question] = nil
+    else
+      count = count + 1
+    end
+  end
+  return count
+end
+
 -- The headers of a 304, as JSON, or nil. With every connection in use nobody waits for one.
 local function ask(...)
-  local connection = table.remove(idle)
+  if asking() >= most then
+    return nil
+  end
+  local question = {}
+  busy[question] = core.now().sec
+  local connection = table.remove(idle) or connect()
   if not connection then
-    if open >= most then
-      return nil
-    end
-    open = open + 1
-    connection = connect()
-    if not connection then
-      open = open - 1
-      return nil
-    end
+    busy[question] = nil
+    return nil
   end
   local values = { ... }
   for i, value in ipairs(values) do
@@ -91,9 +103,9 @@ local function ask(...)
   if connection:send(bind .. execute) then
     row, well = answer(connection)
   end
+  busy[question] = nil
   if not well then
     connection:close()
-    open = open - 1
     return nil
   end
   idle[#idle + 1] = connection
@@ -104,13 +116,14 @@ local function ask(...)
 end
 
 core.register_action("unchanged", { "http-req" }, function(txn)
-  if socket == "" then
+  local cursor, tags = txn:get_var("txn.cursor") or "", txn.f:req_fhdr("if-none-match") or ""
+  -- "*" is the tag of any page, also where a full answer would be an error that only PostgREST sees.
+  if socket == "" or not cursor:match("^%d*$") or tags:find("*", 1, true) then
     return
   end
   local headers = ask(
-    txn.f:http_auth_bearer() or "", txn.f:method(), txn.f:path(),
-    txn:get_var("txn.cursor") or "", txn.f:req_hdr("x-page-limit") or "",
-    txn:get_var("txn.representation") or "", txn.f:req_fhdr("if-none-match") or "", txn.f:src()
+    txn.f:http_auth_bearer() or "", txn.f:method(), txn.f:path(), cursor,
+    txn.f:req_hdr("x-page-limit") or "", txn:get_var("txn.representation") or "", tags, txn.f:src()
   )
   if headers then
     local reply = txn:reply({ status = 304 })

@@ -8,8 +8,8 @@
 -- a timeline still the one that the client has? Less is read than for the page itself, and neither
 -- PostgREST nor its transaction take part, which is most of what a page costs (decision 0019).
 --
--- "No" is always right: the request then goes the usual way. "Yes" is one statement in one snapshot,
--- and is as a full answer in that snapshot would be.
+-- "No" is always right: the request then goes the usual way. "Yes" compares rows of one snapshot, and
+-- is as a full answer in that snapshot would be.
 
 begin;
 set local role microblog_owner;
@@ -157,6 +157,8 @@ begin
   if v_user_id is null then
     return null;
   end if;
+  -- Waits for a partition that is being dropped, so that the next snapshot sees the new horizon.
+  perform from app.feed_entries where false;
   v_tag := app.page_tag(
     app.feed_tag_rows(
       v_user_id, app.page_top(cursor), coalesce(nullif("limit", '')::integer, 20) + 1,

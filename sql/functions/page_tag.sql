@@ -43,7 +43,7 @@ parallel safe
 return representation || '-' || md5(concat(user_id, ' ') || "rows");
 
 comment on function app.page_tag(text, bigint, text) is
-  'The entity tag of a page, without its quotes: of its rows and the one beyond it, for whom it is made (null: for everybody), and how it is written out; null without rows';
+  'The entity tag of a page, without its quotes: of its rows and the one beyond it, for whom it is made (null: for everybody), and how it is written out; null where the rows are not known';
 
 -- A tag has no quotes within, so finding it with its own is finding it in the list; W/ before it
 -- makes no difference to a comparison of this kind (RFC 9110, 13.1.2).

@@ -62,7 +62,7 @@ begin
     v_reply_ids, null, v_limit, 'post_id=' || thread.post_id || '&', '/rpc/replies'
   );
   v_thread := json_build_object('ancestors', v_ancestors, 'post', v_post, 'replies', v_replies);
-  perform app.page_tell_tag(app.page_tag(v_thread::text, null));
+  perform app.page_tell_tag(app.page_tag(concat(v_thread, v_reply_ids), null));
   return v_thread;
 end
 $$;

@@ -120,6 +120,39 @@ def test_what_would_be_refused_is_refused(pair: tuple[Member, Member], query: st
         expect(400, reader.get(f"/rpc/feed_timeline?{query}", headers=headers))
 
 
+@pytest.mark.parametrize(
+    ("query", "headers", "status"),
+    [
+        ("?cursor=%00", {}, 400),
+        ("?select=description", {}, 400),
+        ("?post_id=1", {}, 404),
+        ("", {"Accept": "image/png"}, 415),
+        ("", {"Accept-Profile": "app"}, 406),
+    ],
+)
+def test_a_tag_or_a_star_turns_no_refusal_into_a_304(
+    pair: tuple[Member, Member], query: str, headers: dict[str, str], status: int
+) -> None:
+    reader, _ = pair
+    tag = expect(200, reader.get("/rpc/feed_timeline")).headers["ETag"]
+    for tags in ("*", tag):
+        asking = {"If-None-Match": tags, **headers}
+        assert reader.get(f"/rpc/feed_timeline{query}", headers=asking).status_code == status
+    expect(304, reader.get("/rpc/feed_timeline", headers={"If-None-Match": tag}))
+
+
+def test_of_two_cursors_the_page_and_its_tag_know_the_same(pair: tuple[Member, Member]) -> None:
+    reader, author = pair
+    ids = [row["id"] for row in reader.page("feed_timeline").json()]
+    path = f"/rpc/feed_timeline?cursor={ids[1]}&cursor={ids[-1] + 1}"
+    page = reader.get(path)
+    author.write("new")
+    again = reader.get(path, headers={"If-None-Match": page.headers.get("ETag", '"x"')})
+    assert again.status_code in (page.status_code, 304)
+    if again.status_code == 304:
+        assert reader.get(path).content == page.content
+
+
 def test_a_304_counts_like_any_request_and_a_limit_holds(own_api: Served) -> None:
     """The proxy's own address is exempt in tests, so this one takes a rule by user."""
     own_api.database.run("delete from app.rate_limit_exemptions")

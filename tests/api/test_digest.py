@@ -82,6 +82,19 @@ def test_what_does_not_fit_the_proxy_s_buffer_has_no_tag_and_comes_whole(author:
     assert set(told) == {(True, True), (False, False)}
 
 
+def test_a_next_page_that_comes_and_goes_is_a_change(api: Served, author: Member) -> None:
+    """The rows of the page stay; only Link tells."""
+    path = f"/rpc/followers?user_id={author.id}&limit=1"
+    shown, beyond = sorted(api.signups(2), key=lambda member: member.id)
+    shown.follow(author)
+    alone = expect(200, author.get(path))
+    beyond.follow(author)
+    more = expect(200, author.get(path, headers={"If-None-Match": alone.headers["ETag"]}))
+    assert more.content == alone.content
+    assert "Link" in more.headers
+    assert "Link" not in alone.headers
+
+
 def test_an_error_and_a_write_have_none(author: Member) -> None:
     assert "ETag" not in author.get("/users?id=eq.x").headers
     assert "ETag" not in author.post("/posts", json={"content": "new"}).headers

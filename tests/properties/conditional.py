@@ -39,6 +39,11 @@ class Conditional(Microblog):
             f"/rpc/feed_timeline?limit=2&cursor={middle}",
             f"/rpc/replies?post_id={middle}&limit=2",
             f"/rpc/thread?post_id={middle}",
+            "/rpc/me",
+            f"/users?id=eq.{member.id}",
+            f"/posts?author_id=eq.{member.id}&order=id.desc&limit=3",
+            f"/follows?followed_id=eq.{member.id}",
+            f"/rpc/followers?user_id={member.id}&limit=1",
         ):
             self.ask_again(member, path)
         other = members[(self.turn + 1) % len(members)]
