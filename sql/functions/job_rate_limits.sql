@@ -82,7 +82,7 @@ begin
   with old as (
     select b.rule_id, b.window_seconds, b.key
     from app.rate_limit_buckets b
-    where (b.slot + 21) * b.window_seconds / 20 < extract(epoch from clock_timestamp())
+    where (b.slot + 21) * b.window_seconds / 20.0 < extract(epoch from clock_timestamp())
     limit c_chunk
     for update skip locked
   ),

@@ -11,7 +11,7 @@ select
   b.key,
   b.quota,
   case
-    when (b.slot + 21) * b.window_seconds / 20 < extract(epoch from clock_timestamp()) then 0
+    when (b.slot + 21) * b.window_seconds / 20.0 < extract(epoch from clock_timestamp()) then 0
     else b.total
   end as hits_in_window,
   b.hit_count as hits,

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from microblog.stack.process import wait_for
 from tests.support.cluster import Cluster
 from tests.support.database import Database
 from tests.support.limiter import Limiter
@@ -221,6 +222,28 @@ def test_the_job_keeps_what_still_counts(database: Database) -> None:
     database.value("select app.job_rate_limits('{}', null)")
     kept = database.values("select key from app.rate_limit_buckets order by key")
     assert kept == ["10 s ago", "50 s ago"]
+
+
+def test_the_job_keeps_a_bucket_to_the_last_part_of_a_second(database: Database) -> None:
+    """A window that no 20 divides ends between two seconds; its bucket must not go before."""
+
+    def kept_and_due() -> bool:
+        with database.superuser() as connection:
+            now = connection.execute("select date_part('epoch', clock_timestamp())").fetchone()[0]
+            ends = floor(now) + 0.95
+            connection.execute(
+                "insert into app.rate_limit_buckets select 1, 1, 'x', %s, 1, 1,"
+                " array_fill(1, '{21}'), 1 on conflict do nothing",
+                [round(ends * 20) - 21],
+            )
+            connection.execute("select app.job_rate_limits('{}', null)")
+            left, after = connection.execute(
+                "select count(*), date_part('epoch', clock_timestamp()) from app.rate_limit_buckets"
+            ).fetchone()
+        assert left == 1 or after > ends
+        return after < ends
+
+    wait_for(kept_and_due, 30, "a whole look within one second")
 
 
 def test_the_job_comes_by_itself(database: Database) -> None:
