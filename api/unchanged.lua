@@ -13,7 +13,9 @@
 
 local socket = os.getenv("MICROBLOG_DATABASE_SOCKET") or ""
 local database = os.getenv("MICROBLOG_DATABASE") or ""
-local most, seconds = 8, 1 -- connections of a thread; what one step may take
+-- Connections of a thread; what one step may take. HAProxy 2.6 forgets, about once in a thousand answers,
+-- to wake the script that waits for one, and then wakes it at the end of this time.
+local most, seconds = 8, 0.2
 local idle, busy = {}, {}
 local pack, unpack = string.pack, string.unpack
 
@@ -72,7 +74,7 @@ end
 local function asking()
   local count, now = 0, core.now().sec
   for question, since in pairs(busy) do
-    if now - since > 10 * seconds then
+    if now - since > 10 then
       busy[question] = nil
     else
       count = count + 1
