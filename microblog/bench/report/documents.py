@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from microblog.bench.report import goals, strategies
-from microblog.bench.report.facts import warnings
+from microblog.bench.report.facts import of_the_run
 from microblog.bench.report.pages import NOTHING, Source, filled, latest, markdown, measured
 from microblog.bench.result import Run
 from microblog.bench.scale_result import Scaling
@@ -33,7 +33,7 @@ def written(runs: list[Source], curves: tuple[Scaling, str] | None) -> Iterator[
 
 
 def _on(run: Run) -> str:
-    return " ".join([f"{measured(run)}.", *warnings(run)])
+    return " ".join([f"{measured(run)}.", *of_the_run(run)])
 
 
 def write(runs: list[Source], curves: tuple[Scaling, str] | None) -> list[Path]:

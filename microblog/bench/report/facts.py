@@ -30,7 +30,12 @@ def facts(run: Run) -> list[tuple[str, str]]:
 
 
 def warnings(run: Run) -> list[str]:
-    """Return what lessens the worth of a run's figures, in sentences."""
+    """Return what lessens the worth of a run's figures, in sentences; of all of them first."""
+    return [*of_the_run(run), *_of_sides(run)]
+
+
+def of_the_run(run: Run) -> list[str]:
+    """Return what lessens the worth of all of a run's figures, in sentences."""
     found = []
     if run.uncommitted_changes:
         found.append(f"The tree had changes that are not in commit {run.commit}.")
@@ -48,10 +53,17 @@ def warnings(run: Run) -> list[str]:
             f"The machine was not quiet: others took up to {most:.0%} of its CPU ({where}). Ratios "
             "of neighbouring rounds still hold, absolute figures hardly."
         )
+    return found
+
+
+def _of_sides(run: Run) -> list[str]:
+    found = []
     for one in run.scenarios:
         for side in one.sides:
             share = figures.spent(side).generator_share
-            if share > BUSY_GENERATOR:
+            if (
+                share > BUSY_GENERATOR and side.generator != "figure"
+            ):  # the seeder is what is measured
                 found.append(
                     f"{one.name}/{side.name}: the generator used {share:.0%} of the machine's CPU; "
                     "its own limit may be what was measured."
