@@ -557,7 +557,8 @@ def test_a_backend_that_cannot_connect_tries_once_a_second_and_says_why(
     """Every attempt may take as long as its timeout."""
     log = database.settings.log_dir / "postgres.log"
     said = "requests cannot be counted"
-    before = log.read_text().count(said)
+    refused = f"limiter@{database.name} FATAL:"
+    before, refused_before = log.read_text().count(said), log.read_text().count(refused)
     database.run("alter role limiter nologin")
     try:
         with database.superuser() as backend:
@@ -568,6 +569,7 @@ def test_a_backend_that_cannot_connect_tries_once_a_second_and_says_why(
             seconds = database.value("select date_part('epoch', clock_timestamp())") - started_at
             assert 1 <= log.read_text().count(said) - before <= 1 + seconds
             assert "not permitted to log in" in log.read_text()
+            assert 1 <= log.read_text().count(refused) - refused_before <= 1 + seconds
             database.run("alter role limiter login")
 
             def connects() -> bool:
