@@ -38,23 +38,29 @@ declare
   v_top constant bigint := app.page_top(cursor);
   v_own_id constant bigint := case when with_own then app.current_user_id() end;
   v_horizon bigint;
-  v_pulls boolean;
+  v_pulled bigint[];
   v_found integer;
 begin
+  -- Large authors are few and follows may be thousands: so a sub-select, one look-up for each large
+  -- author. As a join, the planner would have read everything that somebody follows.
   select
       greatest(
         h.post_id,
         (select s.complete_from from app.feed_states s where s.user_id = app.current_user_id())
       ),
-      exists (
-        select
+      array(
+        select r.author_id
         from app.pull_ranges r
-        join app.follows f on f.follower_id = app.current_user_id() and f.followed_id = r.author_id
+        where (
+          select true
+          from app.follows f
+          where f.follower_id = app.current_user_id() and f.followed_id = r.author_id
+        )
       )
-    into v_horizon, v_pulls
+    into v_horizon, v_pulled
     from app.feed_horizon h;
 
-  if not v_pulls then
+  if v_pulled = '{}' then
     return query
     select k.id, k.content, k.parent_id, k.replies_count, k.author_id, k.username
     from (
@@ -132,20 +138,25 @@ begin
       select k.id, k.content, k.parent_id, k.replies_count, k.author_id, k.username
       from kept k
       union all
+      -- Authors last: of most that are followed there is nothing new.
       select p.id, p.content, p.parent_id, p.replies_count, u.id, u.username
-      from app.pull_ranges r
-      join app.follows f on f.follower_id = app.current_user_id() and f.followed_id = r.author_id
-      join app.users u on u.id = r.author_id
-      cross join lateral (
-        select p.id, p.content, p.parent_id, p.replies_count
-        from app.posts p
-        where p.author_id = r.author_id
-          and not p.is_reply
-          and p.id < least(v_top, r.to_id)
-          and p.id >= greatest(r.from_id, (select f.id from floor f))
-        order by p.id desc
-        limit v_rows
+      from (
+        select r.author_id, n.id, n.content, n.parent_id, n.replies_count
+        from app.pull_ranges r
+        cross join lateral (
+          select p.id, p.content, p.parent_id, p.replies_count
+          from app.posts p
+          where p.author_id = r.author_id
+            and not p.is_reply
+            and p.id < least(v_top, r.to_id)
+            and p.id >= greatest(r.from_id, (select f.id from floor f))
+          order by p.id desc
+          limit v_rows
+        ) n
+        where r.author_id = any (v_pulled)
+        offset 0
       ) p
+      join app.users u on u.id = p.author_id
     ) a
     order by a.id desc
     limit v_rows;

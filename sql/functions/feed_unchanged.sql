@@ -54,7 +54,12 @@ begin
       union all
       select r.author_id, r.from_id, r.to_id
       from app.pull_ranges r
-      join app.follows f on f.follower_id = feed_tag_rows.user_id and f.followed_id = r.author_id
+      -- As in app.feed_rows: a look-up for each large author, whatever the number of follows.
+      where (
+        select true
+        from app.follows f
+        where f.follower_id = feed_tag_rows.user_id and f.followed_id = r.author_id
+      )
     ) m
     cross join lateral (
       select p.id
