@@ -125,6 +125,28 @@ def test_an_error_of_postgresql_s_own_is_counted_and_tells_no_limit(
     assert counted(here.database, here.address) == before + 1
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "code"),
+    [
+        ("/posts", {"content": "a\0"}, "22P05"),
+        ("/posts", {"content": "a", "parent_id": "x"}, "22P02"),
+        ("/rpc/login", {"username": "a", "password": "a\0"}, "22P05"),
+        ("/rpc/login?select=id", {"username": "a", "password": "a"}, "HTTP400"),
+    ],
+)
+def test_what_postgresql_cannot_read_is_its_own_error_even_beyond_a_limit(
+    here: Place, member: Member, path: str, body: dict, code: str
+) -> None:
+    """The refusal waits for the rows, or for the name, and these are never there."""
+    here.database.run(
+        "update app.rate_limit_buckets b set total = l.quota, hits[1] = l.quota"
+        " from app.rate_limits l where l.id = b.rule_id and l.name = 'address' and b.key = %s",
+        [here.address],
+    )
+    refused(429, "rate_limited", member.post(path.partition("?")[0], json={}))
+    refused(400, code, member.post(path, json=body))
+
+
 def a_forged_token(member: Member) -> str:
     """Signed by somebody else."""
     return forged(claims_of(member), "x" * 32)
@@ -135,7 +157,7 @@ def a_forged_token(member: Member) -> str:
     [
         ("GET", "/up", {}, 200, None),
         ("OPTIONS", "/posts", {}, 200, None),
-        ("OPTIONS", "/posts", {"headers": {"Origin": "http://localhost:3000"}}, 200, None),
+        ("OPTIONS", "/rpc/me", {"headers": {"Origin": "http://localhost:3000"}}, 200, None),
         ("GET", "/rpc/me", {"token": a_forged_token}, 401, "token_invalid"),
         ("GET", "/rpc/me", {"token": lambda _: "nonsense"}, 401, "token_invalid"),
         ("GET", "/posts?content=eq.x", {}, 400, "query_not_supported"),
@@ -164,6 +186,22 @@ def test_what_the_database_is_not_asked_is_not_counted(
     assert code is None or answer.json()["code"] == code
     assert limits_told(answer) == {}
     assert counted(here.database, here.address) == before
+
+
+@pytest.mark.parametrize(
+    ("path", "accept", "status"),
+    [
+        ("/users?id=eq.0", "application/vnd.pgrst.object+json", 406),
+        ("/", "application/openapi+json", 200),
+    ],
+)
+def test_what_postgrest_makes_of_an_answer_is_counted_and_tells_no_limit(
+    here: Place, member: Member, path: str, accept: str, status: int
+) -> None:
+    before = counted(here.database, here.address)
+    answer = expect(status, member.get(path, headers={"Accept": accept}))
+    assert limits_told(answer) == {}
+    assert counted(here.database, here.address) == before + 1
 
 
 def test_a_copy_from_the_shared_cache_is_not_counted(here: Place) -> None:
