@@ -1,7 +1,7 @@
 -- Deploy microblog:functions/login to pg
 -- requires: functions/jwt
 -- requires: functions/password_check
--- requires: functions/rate_limit_hit
+-- requires: functions/rate_limit_end
 
 begin;
 set local role microblog_owner;
@@ -16,6 +16,8 @@ as $$
 declare
   v_user_id bigint;
 begin
+  -- Before anything else: a login that is refused tries no password.
+  perform app.rate_limit_end(1, login.username);
   if login.username is null or login.password is null then
     perform app.http_error(400, 'credentials_required', 'Username and password are both needed.',
       'Send {"username": "…", "password": "…"}.');

@@ -90,6 +90,10 @@ comment on function app.rate_limits_unavailable() is
 -- Where the primary cannot be reached, an attempt may take as long as its timeout, which not every
 -- request shall wait for: after a failure this backend makes none for a second. Only a prepared
 -- statement can remember that: the request is rolled back, and a replica has nothing to write to.
+--
+-- What a replica prepares on its primary has a name of its own. Once the replica is promoted, it asks
+-- for the other name (app.rate_limit_rules), which that session does not know, and connects to
+-- itself, though the old primary may still be there.
 create function app.rate_limit_reconnect()
 returns void
 language plpgsql
@@ -108,8 +112,8 @@ begin
   end if;
   perform app.rate_limit_connect();
   perform extensions.dblink_exec('rate_limits', format(
-    'prepare take (smallint[], integer[], integer[], text[], integer, double precision) as %s',
-    app.rate_limit_take()
+    'prepare %s (smallint[], integer[], integer[], text[], integer, double precision) as %s',
+    case when pg_is_in_recovery() then 'take_from_replica' else 'take' end, app.rate_limit_take()
   ));
 exception
   when others then
@@ -230,7 +234,8 @@ begin atomic
     chr(10),
     date_part('epoch', statement_timestamp()),
     request,
-    format('execute take (%L, %L, %L, array[%s], %s, null)',
+    format('execute %s (%L, %L, %L, array[%s], %s, null)',
+      case when pg_is_in_recovery() then 'take_from_replica' else 'take' end,
       array_agg(r.id), array_agg(r.window_seconds), array_agg(r.quota), string_agg(r.key, ', '),
       coalesce(further_rows, 1)),
     count(*),
@@ -305,10 +310,11 @@ comment on function app.rate_limit_tell(text, bigint, bigint) is
 -- For a request that some rules did not allow: has the refusals recorded, tells how long until the
 -- same request gets through all of its rules, and ends it, unless the refusals are dry runs.
 --
--- How many rows a write has is not known before its statement has met them all, and the wait depends
--- on it. Until then, rows is null and the refusal is only noted: app.row_written has the other rows
--- passed over, and app.rate_limit_end refuses at the statement's end. What the refusing rules have
--- counted of the request by then is given back.
+-- How many rows a write has is not known before its statement has met them all, and for whom a login
+-- asks not before its body is read; the wait depends on it. Until then, rows is null and the refusal
+-- is only noted: app.row_written has the other rows passed over, and app.rate_limit_end refuses at
+-- the statement's end, or at the login's beginning. What the refusing rules have counted of the
+-- request by then is given back.
 create function app.rate_limit_refuse_request(
   refusing smallint[],
   username text,
@@ -371,10 +377,15 @@ begin
     into v_call, v_is_enforced, v_counts_rows, v_rows_max
     from app.rate_limits l
     where l.id = any (v_ids);
-  if v_is_enforced and v_counts_rows and rows is null and v_user_id is not null
-    -- Whose statements all end at app.rate_limit_end; any other would get through.
-    and v_method || v_path
-      in ('POST/posts', 'DELETE/posts', 'PATCH/users', 'POST/follows', 'DELETE/follows')
+  if v_is_enforced and rows is null
+    -- What ends at app.rate_limit_end in any case; anything else would get through.
+    and (
+      v_counts_rows and v_user_id is not null and v_method || v_path
+        in ('POST/posts', 'DELETE/posts', 'PATCH/users', 'POST/follows', 'DELETE/follows')
+      -- A token whose session has ended is refused before.
+      or username is null and v_method || v_path = 'POST/rpc/login'
+        and (v_user_id is not null or current_setting('role') = 'anon')
+    )
   then
     perform set_config('microblog.refusing', refusing::text, true);
     perform set_config('microblog.rows_counted', counted::text, true);
@@ -424,7 +435,7 @@ end
 $$;
 
 comment on function app.rate_limit_refuse_request(smallint[], text, integer, integer) is
-  'Records that these rules refuse the request, and answers 429 with the longest wait. username: where a login asks for one; rows: what it costs the rules that count rows, null where that is not known; counted: how many of them these rules have counted';
+  'Records that these rules refuse the request, and answers 429 with the longest wait. username: the one that a login asks for; rows: what it costs the rules that count rows, null where not all of the request is known; counted: how many of them these rules have counted';
 
 -- The same count without the other session, for a caller whose own transaction stays.
 create function app.rate_limit_take_here(call text)

@@ -4,36 +4,40 @@
 begin;
 set local role microblog_owner;
 
+-- A key that was refused and never allowed has no bucket.
 create view dba.rate_limit_keys as
 select
   r.name as rule,
-  b.window_seconds,
-  b.key,
-  b.quota,
+  k.window_seconds,
+  k.key,
+  coalesce(k.quota, r.quota) as quota,
   case
-    when (b.slot + 21) * b.window_seconds / 20.0 < extract(epoch from clock_timestamp()) then 0
-    else b.total
+    when (k.slot + 21) * k.window_seconds / 20.0 < extract(epoch from clock_timestamp()) then 0
+    else coalesce(k.total, 0)
   end as hits_in_window,
-  b.hit_count as hits,
-  b.refusal_count + coalesce(f.refusal_count, 0) as refusals,
-  to_timestamp(b.slot * b.window_seconds / 20.0) as last_hit_at
-from app.rate_limit_buckets b
-join app.rate_limits r on r.id = b.rule_id
-left join (
-  select n.rule_id, n.window_seconds, n.key, sum(n.refusal_count) as refusal_count
-  from app.rate_limit_refusals n
-  group by n.rule_id, n.window_seconds, n.key
-) f on f.rule_id = b.rule_id and f.window_seconds = b.window_seconds and f.key = b.key;
+  coalesce(k.hit_count, 0) as hits,
+  coalesce(k.refusal_count, 0) + coalesce(k.unfolded_count, 0) as refusals,
+  to_timestamp(k.slot * k.window_seconds / 20.0) as last_hit_at
+from (
+  app.rate_limit_buckets b
+  full join (
+    select n.rule_id, n.window_seconds, n.key, sum(n.refusal_count) as unfolded_count
+    from app.rate_limit_refusals n
+    group by n.rule_id, n.window_seconds, n.key
+  ) f using (rule_id, window_seconds, key)
+) k
+join app.rate_limits r on r.id = k.rule_id;
 
 comment on view dba.rate_limit_keys is
-  'What each key has used of each limit; the busiest first with: order by hits desc limit 20';
+  'What each key has used of each limit, also where it was refused and never allowed; the busiest first with: order by hits desc limit 20';
 comment on column dba.rate_limit_keys.window_seconds is
   'Window in which these were counted; another one than the rule''s where that was changed since';
 comment on column dba.rate_limit_keys.hits_in_window is
   'Calls as of the last one; some of them may have left the window since';
 comment on column dba.rate_limit_keys.hits is 'Calls allowed since the key was last quiet for a window';
 comment on column dba.rate_limit_keys.refusals is 'Calls refused since then; of a dry run: that would have been';
-comment on column dba.rate_limit_keys.last_hit_at is 'To a twentieth of the window';
+comment on column dba.rate_limit_keys.last_hit_at is
+  'To a twentieth of the window; null where no call was allowed';
 
 create view dba.rate_limits as
 select
@@ -45,7 +49,7 @@ select
   r.is_dry_run,
   coalesce(k.keys, 0) as keys,
   coalesce(k.hits, 0) + coalesce(t.hit_count, 0) as hits,
-  coalesce(k.refusals, 0) + coalesce(n.refusals, 0) + coalesce(t.refusal_count, 0) as refusals,
+  coalesce(k.refusals, 0) + coalesce(t.refusal_count, 0) as refusals,
   k.busiest_key,
   k.busiest_hits
 from app.rate_limits r
@@ -59,18 +63,7 @@ left join lateral (
     max(u.hits + u.refusals) as busiest_hits
   from dba.rate_limit_keys u
   where u.rule = r.name
-) k on true
--- Refused, and never allowed: no key of the view above has them.
-left join lateral (
-  select sum(f.refusal_count) as refusals
-  from app.rate_limit_refusals f
-  where f.rule_id = r.id
-    and not exists (
-      select
-      from app.rate_limit_buckets b
-      where b.rule_id = f.rule_id and b.window_seconds = f.window_seconds and b.key = f.key
-    )
-) n on true;
+) k on true;
 
 comment on view dba.rate_limits is
   'Each limit with its keys in use, hits and refusals since the server was last recovered from a crash, and its busiest key';

@@ -189,7 +189,7 @@ def test_the_job_folds_refusals_and_removes_what_is_over(database: Database) -> 
             limiter.refuse(now, rule)
         limiter.refuse(now, (1, 60, 1, "never allowed"))
     shown = "select rule, keys, hits, refusals, busiest_key from dba.rate_limits where hits > 0"
-    assert database.run(shown) == [("address", 2, 2, 4, "new")], "in a window that was changed"
+    assert database.run(shown) == [("address", 3, 2, 4, "new")], "in a window that was changed"
     database.value("select app.job_rate_limits('{}', null)")
     assert database.run(shown) == [("address", 1, 2, 4, "new")]
     assert database.values("select key from app.rate_limit_buckets") == ["new"]
@@ -200,6 +200,27 @@ def test_the_job_folds_refusals_and_removes_what_is_over(database: Database) -> 
     assert database.run("select hits, refusals from dba.rate_limits where rule = 'address'") == [
         (2, 4)
     ]
+
+
+def test_a_key_that_was_refused_and_never_allowed_is_shown(database: Database) -> None:
+    with database.superuser() as connection:
+        limiter = Limiter(connection)
+        now = database.value("select date_part('epoch', now())")
+        limiter.take(now, (1, 300, 2, "allowed"))
+        for rule in ((1, 300, 2, "refused"), (1, 300, 2, "refused"), (3, 60, 1, "refused")):
+            limiter.refuse(now, rule, cost=3)
+    assert database.run(
+        "select rule, window_seconds, key, quota, hits_in_window, hits, refusals,"
+        " last_hit_at is null from dba.rate_limit_keys order by rule, key"
+    ) == [
+        ("address", 300, "allowed", 2, 1, 1, 0, False),
+        ("address", 300, "refused", 300, 0, 0, 2, True),
+        ("feeds", 60, "refused", 100, 0, 0, 1, True),
+    ]
+    assert database.run(
+        "select rule, keys, hits, refusals, busiest_key, busiest_hits from dba.rate_limits"
+        " where refusals > 0 order by rule"
+    ) == [("address", 2, 1, 2, "refused", 2), ("feeds", 1, 0, 1, "refused", 1)]
 
 
 def test_the_job_takes_chunks_until_nothing_is_left(database: Database) -> None:

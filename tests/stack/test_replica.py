@@ -1,7 +1,8 @@
 """A PostgREST before a streaming replica: it reads there, and counts on the primary."""
 
-from contextlib import suppress
+from contextlib import closing, suppress
 
+import httpx
 import psycopg
 import pytest
 from psycopg import sql
@@ -13,11 +14,15 @@ from microblog.stack.process import wait_for
 from tests.support.client import Member, expect, refused
 from tests.support.cluster import Cluster
 from tests.support.database import Database
+from tests.support.places import now, wait_until
 from tests.support.replica import replica_of, serve_replica, wait_for_replay
 from tests.support.servers import serve_rest
 
+FEEDS = "select hits from dba.rate_limit_keys where rule = 'feeds'"
 
-def test_reads_of_a_replica_count_on_the_primary(cluster: Cluster) -> None:
+
+def test_a_replica_counts_on_its_primary_and_once_promoted_by_itself(cluster: Cluster) -> None:
+    """All by one PostgREST, whose connections stay; the old primary stays, too."""
     headers = {"X-Forwarded-For": "203.0.113.9"}
     with cluster.clone() as database, serve_rest(database) as primary:
         member = primary.signup()
@@ -25,21 +30,29 @@ def test_reads_of_a_replica_count_on_the_primary(cluster: Cluster) -> None:
         database.run("delete from app.rate_limit_exemptions")
         with replica_of(cluster.settings) as settings:
             wait_for_replay(database, settings)
-            with serve_replica(database, settings) as replica:
+            with (
+                serve_replica(database, settings) as replica,
+                closing(Database(settings, database.name)) as own,
+            ):
                 reader = Member(replica, member.id, member.username, member.password, member.token)
-                lefts = []
-                for asked in (reader, member, reader):
-                    answer = expect(200, asked.get("/rpc/feed_timeline", headers=headers))
-                    assert [row["id"] for row in answer.json()] == [post["id"]]
-                    lefts.append(int(answer.headers["X-RateLimit-Remaining"]))
-                assert lefts == [99, 98, 97]
+
+                def ask(asked: Member) -> httpx.Response:
+                    return asked.get("/rpc/feed_timeline", headers=headers)
+
+                for n, asked in enumerate((reader, member, reader), 1):
+                    rows = expect(200, ask(asked)).json()
+                    assert [row["id"] for row in rows] == [post["id"]]
+                    assert database.values(FEEDS) == [n]
 
                 database.run("update app.rate_limits set quota = 3 where name = 'feeds'")
                 wait_for_replay(database, settings)
-                fresh = serve_replica(database, settings)
-                with fresh as other:
-                    refusal = other.get("/rpc/feed_timeline", member.token, headers=headers)
-                    refused(429, "rate_limited", refusal)
+                wait_until(database, now(database) + 1)
+                refused(429, "rate_limited", ask(reader))
+
+                assert own.value("select pg_promote(true, 60)")
+                wait_for(lambda: ask(reader).status_code == 200, 20, "counts of its own")
+                expect(201, reader.post("/posts", json={"content": "from here"}, headers=headers))
+                assert (own.values(FEEDS), database.values(FEEDS)) == ([1], [3])
 
 
 class Counter:

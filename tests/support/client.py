@@ -15,13 +15,18 @@ class Api:
     """The API at ``url``. ``proxied``: HAProxy is in front, so a page's limit may go in the query.
 
     All requests go through one pool of kept connections; safe to use from several threads.
+    ``address`` is where they come from: any of 127.0.0.0/8, as the proxy then sees it.
     """
 
-    def __init__(self, url: str, proxied: bool) -> None:
+    def __init__(self, url: str, proxied: bool, address: str | None = None) -> None:
         self.url = url
         self.proxied = proxied
-        limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
-        self.http = httpx.Client(base_url=url, timeout=30, trust_env=False, limits=limits)
+        transport = httpx.HTTPTransport(
+            local_address=address,
+            trust_env=False,
+            limits=httpx.Limits(max_connections=64, max_keepalive_connections=64),
+        )
+        self.http = httpx.Client(base_url=url, timeout=30, trust_env=False, transport=transport)
 
     def close(self) -> None:
         """Close the connections."""

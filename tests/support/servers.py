@@ -1,7 +1,7 @@
 """Real PostgREST and HAProxy processes in front of a test database."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from microblog.stack import proxy, rest, secret_files
@@ -60,31 +60,42 @@ def serve_rest(database: Database) -> Iterator[Served]:
 
 
 @contextmanager
-def serve_api(database: Database, **variables: str) -> Iterator[Served]:
+def serve_api(
+    database: Database,
+    instances: int = 1,
+    hosts: tuple[str, ...] = ("127.0.0.1",),
+    **variables: str,
+) -> Iterator[Served]:
     """Serve a database as the stack does: HAProxy with the project's files before PostgREST.
 
-    ``variables`` are more of those that api/haproxy.cfg reads.
+    ``hosts`` are the addresses it listens on; ``variables`` are more of those that api/haproxy.cfg
+    reads.
     """
     settings = database.settings
-    with postgrest(database) as (rest_process, port, admin_port):
+    with ExitStack() as stack:
+        served_by = [stack.enter_context(postgrest(database)) for _ in range(instances)]
         (public,) = free_ports(1)
         servers_file = settings.state / f"servers-{database.name}-{public}.cfg"
         admin = settings.socket_dir / f"haproxy-{public}.sock"
-        servers_file.write_text(proxy.servers([(port, admin_port)]))
+        servers_file.write_text(proxy.servers([ports for _, *ports in served_by]))
         process = Process(
             "haproxy",
             proxy.argv(settings, servers_file),
             settings.log_dir / f"haproxy-{database.name}-{public}.log",
             env={
-                **proxy.environment(settings, "127.0.0.1", public, admin, database.name),
+                **proxy.environment(settings, hosts[0], public, admin, database.name),
+                "MICROBLOG_BIND": ",".join(f"{host}:{public}" for host in hosts),
+                # Tests send much that is malformed, from one address.
+                "MICROBLOG_UNASKED": "1000000",
                 **variables,
             },
         )
-        with process:
-            process.wait_ready(lambda: rest.http_status(public, "/up") == 200)
-            served = Served(f"http://127.0.0.1:{public}", True, database, rest_process, process)
-            served.admin = admin
-            try:
-                yield served
-            finally:
-                served.close()
+        stack.enter_context(process)
+        process.wait_ready(lambda: rest.http_status(public, "/up") == 200)
+        processes = [rest_process for rest_process, *_ in served_by]
+        served = Served(f"http://127.0.0.1:{public}", True, database, *processes, process)
+        served.admin = admin
+        try:
+            yield served
+        finally:
+            served.close()
