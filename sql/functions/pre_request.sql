@@ -24,6 +24,7 @@ declare
   v_path constant text := current_setting('request.path', true);
   v_method constant text := current_setting('request.method', true);
   v_user_id bigint;
+  v_set text;
 begin
   if v_claims ->> 'role' = 'member' then
     select s.user_id
@@ -33,9 +34,10 @@ begin
         and s.expires_at > now()
         -- What PostgREST lets pass where it is missing: a token is as app.session_start made it.
         and s.user_id::text = v_claims ->> 'sub'
-        and extract(epoch from s.expires_at)::bigint::text = v_claims ->> 'exp'
+        and date_part('epoch', s.expires_at)::bigint::text = v_claims ->> 'exp'
         and v_claims ->> 'aud' = 'microblog';
-    perform set_config('microblog.user_id', v_user_id::text, true);
+    -- An assignment is evaluated at once, a PERFORM is a statement of its own.
+    v_set := set_config('microblog.user_id', v_user_id::text, true);
   end if;
   perform app.rate_limit_hit();
 

@@ -212,10 +212,10 @@ comment on function app.rate_limit_is_exempt(text) is
 --   3  the call to the session that counts: for format() with user id, address and username
 --   4  how many rules there are
 --   5  ids of those that are dry runs, an array
---   6  ids of all, an array, and
---   7  at the same places the headers that tell them: for format() with what is left, the time of
---      the reset and the seconds to it
---   8  whether anybody is exempt
+--   6  ids of all, an array
+--   7  whether anybody is exempt
+--   8  and following: the headers that tell the first rule, the second and so on: for format() with
+--      what is left, the time of the reset and the seconds to it
 --
 -- The address last: many requests share it, and its bucket stays locked until the commit.
 create function app.rate_limit_rules(
@@ -240,9 +240,9 @@ begin atomic
       coalesce(further_rows, 1)),
     count(*),
     coalesce(array_agg(r.id) filter (where r.is_dry_run), '{}'),
-    array_agg(r.id),
-    array_agg(r.headers),
-    (select count(*) > 0 from app.rate_limit_exemptions)
+    coalesce(array_agg(r.id), '{}'),
+    (select count(*) > 0 from app.rate_limit_exemptions),
+    string_agg(r.headers, chr(10))
   )
   from (
     select l.id, l.window_seconds, l.quota, l.is_dry_run,
@@ -345,13 +345,13 @@ begin
     app.rate_limit_rules('', v_method, v_path, v_user_id is not null, false, null), chr(10)
   );
   v_ids := v_rules[6];
-  v_headers := v_rules[7];
+  v_headers := v_rules[8 :];
   if username is not null then
     v_rules := string_to_array(
       app.rate_limit_rules('', v_method, v_path, v_user_id is not null, true, null), chr(10)
     );
     v_ids := v_ids || v_rules[6]::smallint[];
-    v_headers := v_headers || v_rules[7]::text[];
+    v_headers := v_headers || v_rules[8 :];
   end if;
   select
     format('select * from app.rate_limit_refuse(%L, %L, %L, %L, %L, %L, %s, %s, null)',
@@ -466,8 +466,10 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_user_id constant bigint := app.current_user_id();
-  v_address text :=
-    nullif(current_setting('request.headers', true), '')::json ->> 'x-forwarded-for';
+  -- As PostgREST writes it out: within a value, quotes have a backslash.
+  v_address text := split_part(
+    split_part(current_setting('request.headers', true), '"x-forwarded-for":"', 2), '"', 1
+  );
   v_request constant text := concat(
     current_setting('request.method', true), current_setting('request.path', true),
     v_user_id is null, username is null, further_rows
@@ -477,6 +479,7 @@ declare
   v_ids smallint[];
   v_allowing smallint[];
   v_tightest bigint[];
+  v_told text;
 begin
   -- Looking the rules up anew for every request would cost a third of all this. Sixteen settings,
   -- not one for each request: every commit walks through them all.
@@ -499,7 +502,10 @@ begin
   if v_rules[4] = '0' then
     return;
   end if;
-  if v_rules[8] = 't' then
+  if v_address = '' is not false then
+    v_address := nullif(current_setting('request.headers', true), '')::json ->> 'x-forwarded-for';
+  end if;
+  if v_rules[7] = 't' then
     if app.rate_limit_is_exempt(v_address) then
       return;
     end if;
@@ -559,10 +565,21 @@ begin
       end
     );
   end if;
-  if v_tightest is not null then
+  if v_tightest is null then
+    return;
+  elsif current_setting('response.headers', true) <> '' then
     perform app.rate_limit_tell(
-      (v_rules[7]::text[])[array_position(v_ids, v_tightest[2]::smallint)],
-      v_tightest[1], v_tightest[3]
+      v_rules[7 + array_position(v_ids, v_tightest[2]::smallint)], v_tightest[1], v_tightest[3]
+    );
+  else
+    -- As app.rate_limit_tell does it, for the first headers of a request, in one expression.
+    v_told := set_config(
+      'response.headers',
+      format(
+        v_rules[7 + array_position(v_ids, v_tightest[2]::smallint)], v_tightest[1], v_tightest[3],
+        greatest(0, v_tightest[3] - date_part('epoch', statement_timestamp())::bigint)
+      ),
+      true
     );
   end if;
 end

@@ -8,41 +8,6 @@
 begin;
 set local role microblog_owner;
 
--- Both are asked only where a bucket's newest slot is over: in the statement below, what they do
--- would cost every call the making of its expressions.
-create function app.rate_limit_shift(hits integer[], slots bigint)
-returns integer[]
-language plpgsql
-immutable
-parallel safe
-as $$
-begin
-  return array_fill(0, array[least(slots, 21)::integer]) || hits[: 21 - least(slots, 21)];
-end
-$$;
-
-comment on function app.rate_limit_shift(integer[], bigint) is
-  'The hits of a bucket as they lie after some slots have passed';
-
-create function app.rate_limit_sum(hits integer[], slots bigint)
-returns integer
-language plpgsql
-immutable
-parallel safe
-as $$
-declare
-  v_sum integer := 0;
-begin
-  for n in 1 .. 21 - least(slots, 21) loop
-    v_sum := v_sum + hits[n];
-  end loop;
-  return v_sum;
-end
-$$;
-
-comment on function app.rate_limit_sum(integer[], bigint) is
-  'How many hits of a bucket are still in the window after some slots have passed';
-
 -- Counts a call in the buckets of several rules and returns a row for each rule that allows it; each
 -- rule decides by itself. One prepared statement, because every request waits for it: as a plpgsql
 -- function it took two to three times as long (decision 0013).
@@ -53,8 +18,12 @@ comment on function app.rate_limit_sum(integer[], bigint) is
 --
 -- A call in slot s sees slots s - 20 to s. Whatever stretch as long as the window ends with it
 -- lies in these 21, so no such stretch ever holds more than the quota. The price: a quota lasts for
--- a window and a twentieth, so that a steady caller gets 95 % of it. A new slot moves the older hits
--- back; a clock that goes back opens no older slot, the call counts in the newest there is.
+-- a window and a twentieth, so that a steady caller gets 95 % of it. A clock that goes back opens no
+-- older slot, the call counts in the newest there is.
+--
+-- A bucket keeps how many calls there had been at the end of each slot, so what the window holds is
+-- a difference, and a call in the newest slot changes one number. With the calls of each slot it would be
+-- a sum, and a loop.
 --
 -- A refused call does not count for the rule that refuses it: the wait it is told would be over
 -- only for those who do not ask.
@@ -66,36 +35,44 @@ language sql
 immutable
 return $statement$
   insert into app.rate_limit_buckets as b (
-    rule_id, window_seconds, key, slot, quota, total, hits, hit_count
+    rule_id, window_seconds, key, slot, quota, hit_count, past_counts
   )
   select
     c.rule_id, c.window_seconds, c.key,
     floor(coalesce($6, date_part('epoch', clock_timestamp())) * 20 / c.window_seconds),
-    c.quota, $5, $5 || array_fill(0, '{20}'), $5
+    c.quota, $5, array_fill(0, '{21}')
   from unnest($1, $2, $3, $4) c (rule_id, window_seconds, quota, key)
   where c.quota >= $5
   on conflict on constraint rate_limit_buckets_pkey do update
     set slot = greatest(b.slot, excluded.slot),
       quota = excluded.quota,
-      total = excluded.total + case
-        when excluded.slot <= b.slot then b.total
-        else app.rate_limit_sum(b.hits, excluded.slot - b.slot)
-      end,
-      hits = case
-        when excluded.slot <= b.slot then (b.hits[1] + excluded.total) || b.hits[2 :]
-        else excluded.total || (app.rate_limit_shift(b.hits, excluded.slot - b.slot))[2 :]
-      end,
-      hit_count = b.hit_count + excluded.hit_count
-    where excluded.quota - excluded.total >= case
-      when excluded.slot <= b.slot then b.total
-      else app.rate_limit_sum(b.hits, excluded.slot - b.slot)
+      hit_count = b.hit_count + excluded.hit_count,
+      past_counts = case
+        when excluded.slot <= b.slot then b.past_counts
+        else array_fill(b.hit_count, array[least(excluded.slot - b.slot, 21)::integer])
+          || b.past_counts[: 21 - least(excluded.slot - b.slot, 21)::integer]
+      end
+    where excluded.quota - excluded.hit_count >= b.hit_count - case
+      when excluded.slot <= b.slot then b.past_counts[21]
+      when excluded.slot < b.slot + 21 then b.past_counts[21 - (excluded.slot - b.slot)::integer]
+      else b.hit_count
     end
-  returning b.rule_id, b.quota - b.total as remaining,
+  returning b.rule_id, b.quota - b.hit_count + b.past_counts[21] as remaining,
     ((b.slot + 21) * b.window_seconds + 19) / 20 as reset_at
 $statement$;
 
 comment on function app.rate_limit_take() is
   'The statement that counts a call: for each rule that allows it, the calls left and when (seconds since 1970) the whole quota is back';
+
+create function app.rate_limit_hits(bucket app.rate_limit_buckets, place integer)
+returns bigint
+language sql
+immutable
+return case place when 1 then bucket.hit_count else bucket.past_counts[place - 1] end
+  - bucket.past_counts[place];
+
+comment on function app.rate_limit_hits(app.rate_limit_buckets, integer) is
+  'Calls in the slot at this place of a bucket, 1 (the newest) to 21';
 
 -- For a request that some rules refuse: when the same request would get through. All of its rules
 -- are asked, for one that has just allowed it may be full now. A bucket's oldest hits are the first
@@ -125,6 +102,7 @@ as $$
 declare
   v_epoch constant double precision := coalesce(at, date_part('epoch', clock_timestamp()));
   v_bucket app.rate_limit_buckets;
+  v_total bigint;
   v_position integer;
   v_back integer;
   v_from_slot integer;
@@ -145,15 +123,18 @@ begin
         v_back := counted;
         -- Beyond 21 they may have left the window, and what is in it belongs to others.
         while found and v_position between 1 and 21 and v_back > 0 loop
-          v_from_slot := least(v_back, v_bucket.hits[v_position]);
-          v_bucket.hits[v_position] := v_bucket.hits[v_position] - v_from_slot;
+          v_from_slot := least(v_back, app.rate_limit_hits(v_bucket, v_position));
+          v_bucket.hit_count := v_bucket.hit_count - v_from_slot;
+          -- Each later slot ends with so many less.
+          for later in 1 .. v_position - 1 loop
+            v_bucket.past_counts[later] := v_bucket.past_counts[later] - v_from_slot;
+          end loop;
           v_back := v_back - v_from_slot;
           v_position := v_position - 1;
         end loop;
         update app.rate_limit_buckets b
-          set total = b.total - counted + v_back,
-            hits = v_bucket.hits,
-            hit_count = b.hit_count - counted + v_back
+          set hit_count = v_bucket.hit_count,
+            past_counts = v_bucket.past_counts
           where b.rule_id = rule_ids[n] and b.window_seconds = windows[n] and b.key = keys[n];
       end if;
     end if;
@@ -165,14 +146,15 @@ begin
     if not found then
       v_bucket := row(
         rule_ids[n], windows[n], keys[n], floor(v_epoch * 20 / windows[n]), quotas[n],
-        0, array_fill(0, '{21}'), 0, 0
+        0, array_fill(0, '{21}'), 0
       );
     end if;
 
+    v_total := v_bucket.hit_count - v_bucket.past_counts[21];
     v_position := 22;
-    while v_bucket.total > greatest(quotas[n] - costs[n], 0) and v_position > 1 loop
+    while v_total > greatest(quotas[n] - costs[n], 0) and v_position > 1 loop
       v_position := v_position - 1;
-      v_bucket.total := v_bucket.total - v_bucket.hits[v_position];
+      v_total := v_total - app.rate_limit_hits(v_bucket, v_position);
     end loop;
     rule_id := rule_ids[n];
     reset_at := ((v_bucket.slot + 21) * windows[n] + 19) / 20;
@@ -197,8 +179,7 @@ comment on function app.rate_limit_refuse(
 grant usage on schema app to limiter;
 grant select, insert, update on app.rate_limit_buckets to limiter;
 grant insert on app.rate_limit_refusals to limiter;
-grant execute on function app.rate_limit_sum(integer[], bigint) to limiter;
-grant execute on function app.rate_limit_shift(integer[], bigint) to limiter;
+grant execute on function app.rate_limit_hits(app.rate_limit_buckets, integer) to limiter;
 grant execute on function app.rate_limit_refuse(
   smallint[], integer[], integer[], text[], integer[], boolean[], integer,
   double precision, double precision

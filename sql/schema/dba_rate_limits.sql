@@ -13,7 +13,7 @@ select
   coalesce(k.quota, r.quota) as quota,
   case
     when (k.slot + 21) * k.window_seconds / 20.0 < extract(epoch from clock_timestamp()) then 0
-    else coalesce(k.total, 0)
+    else coalesce(k.hit_count - k.past_counts[21], 0)
   end as hits_in_window,
   coalesce(k.hit_count, 0) as hits,
   coalesce(k.refusal_count, 0) + coalesce(k.unfolded_count, 0) as refusals,

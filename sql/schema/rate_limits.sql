@@ -86,9 +86,8 @@ create unlogged table app.rate_limit_buckets (
   key text collate "C" not null,
   slot bigint not null,
   quota integer not null,
-  total integer not null,
-  hits integer[] not null,
   hit_count bigint not null,
+  past_counts bigint[] not null,
   refusal_count bigint not null default 0,
   constraint rate_limit_buckets_pkey primary key (rule_id, window_seconds, key)
 )
@@ -104,10 +103,10 @@ comment on column app.rate_limit_buckets.key is
 comment on column app.rate_limit_buckets.slot is
   'Newest slot: seconds since 1970 divided by a twentieth of the window';
 comment on column app.rate_limit_buckets.quota is 'Of the rule, when it last allowed a call';
-comment on column app.rate_limit_buckets.total is 'Sum of hits; never more than the quota';
-comment on column app.rate_limit_buckets.hits is
-  'Calls in this slot and in the 20 before it, newest first';
-comment on column app.rate_limit_buckets.hit_count is 'Calls allowed since the bucket was made';
+comment on column app.rate_limit_buckets.hit_count is
+  'Calls allowed since the bucket was made. Less the last of past_counts: calls in the window, never more than the quota';
+comment on column app.rate_limit_buckets.past_counts is
+  'What hit_count was at the end of each of the 21 slots before the newest, the latest first';
 comment on column app.rate_limit_buckets.refusal_count is
   'Calls refused since the bucket was made, but for those in app.rate_limit_refusals';
 

@@ -139,7 +139,7 @@ def test_what_postgresql_cannot_read_is_its_own_error_even_beyond_a_limit(
 ) -> None:
     """The refusal waits for the rows, or for the name, and these are never there."""
     here.database.run(
-        "update app.rate_limit_buckets b set total = l.quota, hits[1] = l.quota"
+        "update app.rate_limit_buckets b set hit_count = b.past_counts[21] + l.quota"
         " from app.rate_limits l where l.id = b.rule_id and l.name = 'address' and b.key = %s",
         [here.address],
     )

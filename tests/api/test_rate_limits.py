@@ -251,11 +251,12 @@ class Bucket:
             "insert into app.rate_limit_buckets as b"
             " select l.id, l.window_seconds, %s,"
             "   floor(date_part('epoch', clock_timestamp()) * 20 / l.window_seconds), l.quota, %s,"
-            "   %s || array_fill(0, '{20}'), %s from app.rate_limits l where l.name = %s"
+            "   array_fill(0, '{21}') from app.rate_limits l where l.name = %s"
             " on conflict on constraint rate_limit_buckets_pkey do update"
-            " set slot = excluded.slot, total = excluded.total, hits = excluded.hits"
+            " set slot = excluded.slot, hit_count = excluded.hit_count,"
+            "   past_counts = excluded.past_counts"
             " returning slot",
-            [self.where[1], hits, hits, hits, self.where[0]],
+            [self.where[1], hits, self.where[0]],
         )
         assert window == self.database.value(
             "select window_seconds from app.rate_limits where name = %s", self.where[:1]

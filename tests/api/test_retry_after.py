@@ -56,11 +56,13 @@ class Scene:
         self.database.run(
             "insert into app.rate_limit_buckets"
             " select l.id, l.window_seconds, %s, floor(date_part('epoch', clock_timestamp())),"
-            "   l.quota, sum(c.n), array_agg(coalesce(c.n, 0) order by a), sum(c.n)"
-            " from app.rate_limits l cross join generate_series(0, 20) a"
-            " left join unnest(%s::integer[], %s::integer[]) c (ago, n) on c.ago = a"
-            " where l.name = %s group by l.id",
-            [self.key(rule), [ago for ago, _ in calls], [n for _, n in calls], rule],
+            "   l.quota, %s, %s::bigint[] from app.rate_limits l where l.name = %s",
+            [
+                self.key(rule),
+                sum(n for _, n in calls),
+                [sum(n for ago, n in calls if ago >= slot) for slot in range(1, 22)],
+                rule,
+            ],
         )
 
     def pass_time(self, seconds: int) -> None:

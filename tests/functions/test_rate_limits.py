@@ -254,7 +254,7 @@ def test_the_job_keeps_a_bucket_to_the_last_part_of_a_second(database: Database)
             ends = floor(now) + 0.95
             connection.execute(
                 "insert into app.rate_limit_buckets select 1, 1, 'x', %s, 1, 1,"
-                " array_fill(1, '{21}'), 1 on conflict do nothing",
+                " array_fill(0, '{21}') on conflict do nothing",
                 [round(ends * 20) - 21],
             )
             connection.execute("select app.job_rate_limits('{}', null)")

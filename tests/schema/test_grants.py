@@ -181,7 +181,7 @@ def test_the_proxy_asks_whether_a_page_is_unchanged_and_does_nothing_else(
 
 def test_the_limiter_counts_and_does_nothing_else(catalog: Database) -> None:
     assert executable(catalog, "limiter", "app") == {
-        "rate_limit_refuse", "rate_limit_shift", "rate_limit_sum",
+        "rate_limit_hits", "rate_limit_refuse",
     }  # fmt: skip
     assert executable(catalog, "limiter", "api") == set()
     assert executable(catalog, "limiter", "dba") == set()

@@ -3,8 +3,7 @@
 begin;
 
 select 'app.rate_limit_take'::regproc;
-select 'app.rate_limit_shift'::regproc;
-select 'app.rate_limit_sum'::regproc;
+select 'app.rate_limit_hits'::regproc;
 select 'app.rate_limit_refuse'::regproc;
 do $$
 begin
