@@ -12,9 +12,17 @@ from microblog.errors import StackError
 from microblog.settings import ROOT
 
 BENCH = ROOT / "bench"
-STACKS = {"direct": (False, 1), "pooled": (True, 1), "two": (False, 2), "pooled-two": (True, 2)}
+STACKS = {  # whether pooled, and how many instances; a replica is beside the stack
+    "direct": (False, 1),
+    "pooled": (True, 1),
+    "two": (False, 2),
+    "pooled-two": (True, 2),
+    "replica": (False, 1),
+}
 MEASURES = ("rate", "figure", *PERCENTILES)
 PLACEHOLDERS = ("user", "other", "text", "cursor")
+
+Generator = Literal["own", "wrk", "vegeta", "pgbench", "twip", "delivery", "redis_push", "figure"]
 
 
 class Call(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
