@@ -2,8 +2,9 @@
 -- wrk … -s get.lua URL -- PATH ACTORS SEED ANONYMOUS CONDITIONAL
 -- ACTORS has a line "id token" for each request to come; each thread starts elsewhere in it. Where
 -- CONDITIONAL, a share, is not 0, the line ends with the tag that so many of them send.
--- Prints one line of JSON: every latency with its count, errors, requests begun in each second, and
--- the time from the first request to the last, in microseconds.
+-- Prints one line of JSON: every latency with its count, answers by their status, errors, requests
+-- begun in each second, and the time from the first request to the last, in microseconds. The
+-- latencies are those that wrk has corrected (wrk.py takes that back).
 --
 -- wrk's own duration begins once all threads were made, and the first of them send before that. So
 -- init does little, each request is made when it is first needed, and the time is taken here.
@@ -22,7 +23,7 @@ end
 
 function init(args)
   path, anonymous, conditional = args[1], args[4] == "1", tonumber(args[5])
-  lines, requests, begun = {}, {}, {}
+  lines, requests, begun, statuses = {}, {}, {}, {}
   for line in io.lines(args[2]) do
     lines[#lines + 1] = line
   end
@@ -52,28 +53,40 @@ function request()
   return made
 end
 
+function response(status, _, _)
+  statuses[status] = (statuses[status] or 0) + 1
+end
+
+-- Of a table of counts that each thread has: their sums, as JSON.
+local function pairs_of(name)
+  local total, pieces = {}, {}
+  for _, thread in ipairs(threads) do
+    for key, count in pairs(thread:get(name)) do
+      total[key] = (total[key] or 0) + count
+    end
+  end
+  for key, count in pairs(total) do
+    pieces[#pieces + 1] = string.format("[%d,%d]", key, count)
+  end
+  return table.concat(pieces, ",")
+end
+
 function done(summary, latency, _)
-  local counts, seconds = {}, {}
+  local counts = {}
   for i = 1, #latency do
     local value, count = latency(i)
     counts[#counts + 1] = string.format("[%d,%d]", value, count)
   end
-  local total, earliest, latest = {}, math.huge, 0
+  local earliest, latest = math.huge, 0
   for _, thread in ipairs(threads) do
-    for second, count in pairs(thread:get("begun")) do
-      total[second] = (total[second] or 0) + count
-    end
     earliest = math.min(earliest, thread:get("first"))
     latest = math.max(latest, thread:get("last"))
   end
-  for second, count in pairs(total) do
-    seconds[#seconds + 1] = string.format("[%d,%d]", second, count)
-  end
   local errors = summary.errors
   io.write(string.format(
-    '\nJSON {"latencies":[%s],"seconds":[%s],"requests":%d,"duration":%d,"sending":%.0f,'
-      .. '"connect":%d,"read":%d,"write":%d,"status":%d,"timeout":%d}\n',
-    table.concat(counts, ","), table.concat(seconds, ","), summary.requests, summary.duration,
-    latest - earliest, errors.connect, errors.read, errors.write, errors.status, errors.timeout
+    '\nJSON {"latencies":[%s],"seconds":[%s],"statuses":[%s],"requests":%d,"duration":%d,'
+      .. '"sending":%.0f,"connect":%d,"read":%d,"write":%d,"timeout":%d}\n',
+    table.concat(counts, ","), pairs_of("begun"), pairs_of("statuses"), summary.requests,
+    summary.duration, latest - earliest, errors.connect, errors.read, errors.write, errors.timeout
   ))
 end

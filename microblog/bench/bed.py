@@ -12,15 +12,16 @@ from typing import Any, Self
 import psycopg
 from rich.console import Console
 
-from microblog.bench import constant_proxy, record, redis_peer
+from microblog.bench import constant_proxy, record, redis_peer, replica_proxy
 from microblog.bench.cost import Peak
+from microblog.bench.generators import vegeta
 from microblog.bench.result import Data
 from microblog.bench.scenario import BENCH, STACKS, Load, Users
 from microblog.errors import StackError
 from microblog.seed import PRESETS, seed
 from microblog.seed.shape import Shape
 from microblog.settings import DEFAULT_STACK, Settings
-from microblog.stack import Stack, proxy, rest, secret_files
+from microblog.stack import Stack, postgres, proxy, replica, rest, secret_files
 from microblog.stack.ports import free_ports
 from microblog.stack.privileges import service_user
 from microblog.stack.process import Process, wait_for
@@ -88,12 +89,15 @@ class Bed:
         self._limits = ""
         self._graph = False
         self._exits = ExitStack()
+        self.replica: Settings | None = None
+        self._replica_exits = ExitStack()
 
     def __enter__(self) -> Self:
         self.folder = Path(self._exits.enter_context(TemporaryDirectory(prefix="bench-")))
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._without_replica()
         self._exits.close()
 
     # -- the stack and its data ------------------------------------------------------------------
@@ -174,8 +178,42 @@ class Bed:
         self.settings = self.settings.changed(pooled=pooled, instances=instances)
         self.stack = Stack(self.settings, lambda _: None if self.shape else self.say(_))
         self.stack.up()
+        self._without_replica()
+        if shape == "replica":
+            self._follow()
         self.shape = shape
         return True
+
+    def _follow(self) -> None:
+        """Have a replica with a PostgREST, and a proxy that reads pages there."""
+        self.say("bench: copying the cluster for a replica")
+        settings, exits = self.settings, self._replica_exits
+        self.replica = exits.enter_context(replica.replica_of(settings))
+        instance, port, admin_port = exits.enter_context(
+            replica.postgrest(settings, self.replica, settings.database)
+        )
+        folder = settings.state / "replica"
+        folder.mkdir(exist_ok=True)
+        servers, conf = folder / "haproxy.servers.cfg", folder / "haproxy.cfg"
+        servers.write_text(replica_proxy.servers(settings, [(port, admin_port)]))
+        conf.write_text(replica_proxy.configuration(settings))
+        (door,) = free_ports(1)
+        process = Process(
+            "haproxy-replica",
+            proxy.argv(settings, servers, conf),
+            settings.log_dir / "haproxy-replica.log",
+            env=proxy.environment(settings, "127.0.0.1", door),
+            prefix=["setsid", *service_user(settings.root).prefix],  # as the stack's (see below)
+        )
+        exits.enter_context(process).wait_ready(lambda: rest.http_status(door, "/up") == 200)
+        self.processes |= {"postgrest-replica": instance, "haproxy-replica": process}
+        self._ports["replica"] = door
+
+    def _without_replica(self) -> None:
+        self._replica_exits.close()
+        self.replica = None
+        for name in ("postgrest-replica", "haproxy-replica"):
+            self.processes.pop(name, None)
 
     def ready(self, load: Load) -> bool:
         """Make everything as this load wants it; whether the stack or its limits were changed."""
@@ -189,6 +227,8 @@ class Bed:
             self.redis(graph=bool(load.store))
         self.settle()
         self.quiet()
+        if self.replica:
+            replica.wait_for_replay(self.connection, self.replica, self.settings.database)
         return changed
 
     def figure(self, file: str) -> float | None:
@@ -237,6 +277,8 @@ class Bed:
             return "this version of the schema has no rate limits to switch off"
         if load.figure and not load.setup and self.figure(load.figure) is None:
             return "not known of this stack; the floor of seeding is measured with --fresh"
+        if load.sends == "vegeta":
+            return vegeta.absent()
         return redis_peer.absent() if load.store == "redis" or load.pushes else ""
 
     def settle(self) -> float:
@@ -261,6 +303,8 @@ class Bed:
 
     def door(self, load: Load) -> tuple[str, int]:
         """Return host and port that this load's requests go to."""
+        if load.door == "proxy" and load.stack == "replica":
+            return "127.0.0.1", self._ports["replica"]
         if load.door == "proxy":
             host = self.settings.url.removeprefix("http://").rpartition(":")[0]
             return host, self.settings.port
@@ -359,6 +403,8 @@ class Bed:
                 found.setdefault(name.partition("-")[0], []).append(known["pid"])
         for name, process in self.processes.items():
             found.setdefault(name.partition("-")[0], []).append(process.pid)
+        if self.replica and (pid := postgres.postmaster_pid(self.replica)):
+            found.setdefault("postgres", []).append(pid)
         return found
 
     # -- who asks --------------------------------------------------------------------------------

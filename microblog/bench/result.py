@@ -77,6 +77,8 @@ class Round(msgspec.Struct, kw_only=True):
 
     ``value`` is the scenario's measure of this round. ``offered`` is the rate asked for in the open
     model, None in the closed one; ``dropped`` counts what was due and never sent.
+    ``measured`` are the latencies as wrk saw them: it corrects those in ``latency`` and in the
+    histogram for what its connections would have sent while they waited. None: not corrected.
     ``lateness`` is how late the generator itself sent what a connection was free for, as the 99th
     percentile in ms; latencies contain it. ``over_time`` are answers of each whole second.
     ``settle`` is how long after the load's end the jobs it had queued took, in seconds; ``left``
@@ -93,6 +95,7 @@ class Round(msgspec.Struct, kw_only=True):
     dropped: int = 0
     errors: dict[str, int] = {}
     latency: Latency = msgspec.field(default_factory=Latency)
+    measured: Latency | None = None
     histogram: str = ""
     operations: dict[str, Operation] = {}
     lateness: float = 0.0
@@ -107,8 +110,9 @@ class Round(msgspec.Struct, kw_only=True):
 class Side(msgspec.Struct, kw_only=True):
     """One of the loads that take turns in a scenario.
 
-    ``model`` is open (``rate`` per second) or closed (``clients``). ``absent`` says why a side was
-    not measured (Redis is not installed); it has no rounds then.
+    ``model`` is open (``rate`` per second) or closed (``clients``). ``threads`` is how many the
+    generator has. ``absent`` says why a side was not measured (Redis is not installed); it has no
+    rounds then.
     """
 
     name: str
@@ -117,6 +121,7 @@ class Side(msgspec.Struct, kw_only=True):
     generator: str
     stack: str = "direct"
     clients: int = 0
+    threads: int = 1
     rate: float | None = None
     absent: str = ""
     rounds: list[Round] = []

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from msgspec.structs import replace
 from rich.console import Console
@@ -33,7 +34,10 @@ QUICK_WARMUP = 0.5  # seconds at most in a quick pass
 LIMIT = 240.0  # seconds after which a scenario gets no further round
 BESIDE = 2.0  # seconds that a turn takes beside its load, before that is known
 BROKEN = "broken off"
-PROBE_RATE = 10.0  # requests per second beside wrk, whose answers cannot be had
+
+T = TypeVar("T")
+BLIND = ("wrk", "vegeta")  # generators that do not hand out answers
+PROBE_RATE = 10.0  # requests per second beside them, whose answers are kept
 
 
 def run_scenarios(
@@ -89,7 +93,7 @@ def run_scenarios(
 
             for number, (scenario, turns, length) in enumerate(plan, 1):
                 say(f"bench: {number} of {len(plan)}, {scenario.name}; {estimate.left()}")
-                turner = Turner(bed, scenario, length, seed, step, limit)
+                turner = Turner(bed, scenario, length, seed, step, scenario.limit or limit)
                 try:
                     run.scenarios.append(turner.take_turns(turns))
                 except KeyboardInterrupt:
@@ -159,7 +163,9 @@ def _progress() -> Progress:
 
 
 class Turner:
-    """Has the sides of one scenario take turns: A B C, A B C, ….
+    """Has the sides of one scenario take turns: A B C, B C A, ….
+
+    The first of a round may find the machine in another state than the last, so each is first once.
 
     ``step`` is told what begins, and that a turn is done.
     """
@@ -188,7 +194,7 @@ class Turner:
             if number and spent * (number + 1) / number > self.limit:
                 limitations.append(f"{number} of {rounds} rounds, for want of time.")
                 break
-            for load, side in zip(scenario.sides, sides, strict=True):
+            for load, side in rotated(list(zip(scenario.sides, sides, strict=True)), number):
                 self.step(f"{scenario.name}: {load.name}", 0)
                 if not side.absent:
                     side.rounds.append(self.turn(load, number))
@@ -224,6 +230,7 @@ class Turner:
             generator=load.sends,
             stack=load.stack,
             clients=load.clients,
+            threads=load.threads,
             rate=load.rate,
             absent=self.bed.absent(load),
         )
@@ -271,6 +278,7 @@ class Turner:
             dropped=outcome.dropped,
             errors=outcome.errors,
             latency=histogram.latency(outcome.all_latencies()),
+            measured=outcome.measured_latency(),
             histogram=histogram.encode(outcome.all_latencies()),
             operations={name: _operation(outcome, name) for name in outcome.operations},
             lateness=round(outcome.lateness, 3),
@@ -318,10 +326,13 @@ class Turner:
         )
 
     def send(self, job: Job) -> Outcome:
-        """Generate the load; beside wrk a few requests whose answers are kept for checking."""
-        if job.load.sends != "wrk" or not job.load.calls[0].check:
+        """Generate the load; where answers cannot be had, a few requests beside it get some."""
+        if job.load.sends not in BLIND or not any(call.check for call in job.load.calls):
             return generate(job)
-        probe = replace(job.load, generator="own", rate=PROBE_RATE, clients=4, threads=1)
+        calls = [call for call in job.load.calls if call.check]
+        probe = replace(
+            job.load, generator="own", calls=calls, rate=PROBE_RATE, clients=4, threads=1
+        )
         watch = replace(job, load=probe, seed=job.seed + 700_000)
         with ThreadPoolExecutor(1) as pool:
             watched = pool.submit(generate, watch)
@@ -336,6 +347,15 @@ class Turner:
             return (tally.count if tally else outcome.count) / outcome.seconds
         taken = histogram.decode(tally.histogram) if tally else outcome.all_latencies()
         return float(getattr(histogram.latency(taken), scenario.measure))
+
+
+def rotated(sides: list[T], number: int) -> list[T]:
+    """Return the sides in the order of a round: the first goes to the end with each.
+
+    Neighbours stay neighbours, so there are as few changes of the stack as in the file's order.
+    """
+    start = number % len(sides)
+    return sides[start:] + sides[:start]
 
 
 def _operation(outcome: Outcome, name: str) -> Operation:

@@ -1,6 +1,7 @@
 """Scenarios: small declarative files under ``bench/scenarios``. bench/README.md has the format."""
 
 import tomllib
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,9 +12,17 @@ from microblog.errors import StackError
 from microblog.settings import ROOT
 
 BENCH = ROOT / "bench"
-STACKS = {"direct": (False, 1), "pooled": (True, 1), "two": (False, 2), "pooled-two": (True, 2)}
+STACKS = {  # whether pooled, and how many instances; a replica is beside the stack
+    "direct": (False, 1),
+    "pooled": (True, 1),
+    "two": (False, 2),
+    "pooled-two": (True, 2),
+    "replica": (False, 1),
+}
 MEASURES = ("rate", "figure", *PERCENTILES)
 PLACEHOLDERS = ("user", "other", "text", "cursor")
+
+Generator = Literal["own", "wrk", "vegeta", "pgbench", "twip", "delivery", "redis_push", "figure"]
 
 
 class Call(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -38,6 +47,12 @@ class Call(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     by: Literal["users", "celebrity"] = "users"
     pages: int = 50
     conditional: float = 0.0
+
+    def right(self, status: int) -> bool:
+        """Whether an answer with this status is right in kind."""
+        if self.expect:
+            return status in self.expect
+        return 200 <= status < 300 or (status == HTTPStatus.NOT_MODIFIED and self.conditional > 0)
 
 
 class Script(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -87,9 +102,7 @@ class Load(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     name: str
     role: Role = "peer"
-    generator: (
-        Literal["own", "wrk", "pgbench", "twip", "delivery", "redis_push", "figure"] | None
-    ) = None
+    generator: Generator | None = None
     stack: str = "direct"
     door: Literal["proxy", "postgrest", "no-pre-request", "proxy-no-pre-request", "constant"] = (
         "proxy"
@@ -157,7 +170,8 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     ``measure`` is rate or a percentile of the latency, ``of`` the operation (empty: of all).
     ``warmup`` are seconds that count for nothing, before a side's first round and after each change
     of the stack. ``seconds`` is the length of a round in full runs (0: that of the run), ``rounds``
-    how many there are at most (0: as many as the run says).
+    how many there are at most (0: as many as the run says), ``limit`` the seconds after which there
+    is no further one (0: as the run says).
     """
 
     name: str = ""
@@ -169,6 +183,7 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     quick: bool = False
     seconds: float = 0.0
     rounds: int = 0
+    limit: float = 0.0
     warmup: float = 1.0
     users: Users = msgspec.field(default_factory=Users)
     sides: list[Load]
@@ -243,7 +258,7 @@ def _side_problems(side: Load) -> list[str]:
             "exactly one of calls, scripts, store, delivery, pushes and figure says what is sent"
         )
         return found
-    if not {**sent, "wrk": side.calls}[side.sends]:
+    if not {**sent, "wrk": side.calls, "vegeta": side.calls}[side.sends]:
         found.append(f"the generator {side.sends} does not send that")
     if side.sends == "wrk" and (
         side.rate is not None
@@ -252,11 +267,18 @@ def _side_problems(side: Load) -> list[str]:
         or any("{" + name + "}" in side.calls[0].path for name in PLACEHOLDERS)
     ):
         found.append("wrk sends one plain GET, in the closed model; leave generator out otherwise")
+    if side.sends == "vegeta" and (
+        not side.rate
+        or side.rate != round(side.rate)
+        or side.arrivals != "constant"
+        or any("{cursor}" in call.path + call.body for call in side.calls)
+    ):
+        found.append('vegeta sends evenly (arrivals = "constant"), whole rates, and no cursors')
     if any(not 0 <= call.conditional <= 1 for call in side.calls):
         found.append("conditional is a share, from 0 to 1")
     if side.sends != "wrk" and any(call.conditional for call in side.calls):
         found.append("conditional requests are sent by wrk")
-    if side.sends not in ("own", "wrk", "pgbench") and side.rate is not None:
+    if side.sends not in ("own", "wrk", "vegeta", "pgbench") and side.rate is not None:
         found.append("only calls and scripts are sent at a rate; leave it out")
     if side.stack not in STACKS:
         found.append(f"stack is one of {', '.join(STACKS)}, not {side.stack!r}")

@@ -8,14 +8,21 @@ from microblog.settings import Settings
 
 def servers(instances: Sequence[tuple[int, int]], host: str = "127.0.0.1") -> str:
     """Return the second configuration file: the PostgREST instances as (port, admin port)."""
-    lines = ["# Generated at every start.", "backend postgrest from rest"]
+    lines = ["# Generated at every start.", backend("postgrest", instances, host)]
+    for few in ("passwords", "bodies"):
+        lines.append(f"backend {few} from rest")
+        for number, (port, _) in enumerate(instances, 1):
+            server = f"rest-{number} {host}:{port} track postgrest/rest-{number} maxconn 2"
+            lines.append(f"  server {server}")
+        lines.append("")
+    return "\n".join(lines) + "\n"
+
+
+def backend(name: str, instances: Sequence[tuple[int, int]], host: str = "127.0.0.1") -> str:
+    """Return a backend of these PostgREST instances."""
+    lines = [f"backend {name} from rest"]
     for number, (port, admin_port) in enumerate(instances, 1):
         lines.append(f"  server rest-{number} {host}:{port} check port {admin_port}")
-    lines += ["", "backend passwords from rest"]
-    for number, (port, _) in enumerate(instances, 1):
-        lines.append(
-            f"  server rest-{number} {host}:{port} track postgrest/rest-{number} maxconn 2"
-        )
     return "\n".join(lines) + "\n"
 
 

@@ -1,5 +1,6 @@
 """An HTTP server whose behaviour under load is known: what generators are tried on."""
 
+import math
 import socketserver
 import threading
 import time
@@ -9,16 +10,22 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from hdrh.histogram import HdrHistogram
 from msgspec.structs import replace
 
-from microblog.bench.generators import Job
+from microblog.bench.generators import Job, Outcome
 from microblog.bench.scenario import Call, Load, Users
+
+TAG = '"a tag"'
+STALL = {"stall": 0.6, "stall_after": 0.4}
 
 
 @dataclass
 class Known:
     """What the server does: answers at once, but for a stall of all requests at one moment.
 
+    ``/status/N`` is answered with that status, ``/close`` not at all, ``/tagged`` with 304 where
+    the request has its tag, until ``changes_after`` requests have been seen.
     ``stall`` is how long it lasts and ``stall_after`` when it begins, in seconds from the first
     request. ``delay`` holds every request for so long. ``seen`` are the request lines.
     """
@@ -26,6 +33,7 @@ class Known:
     stall: float = 0.0
     stall_after: float = 0.0
     delay: float = 0.0
+    changes_after: float = math.inf
     port: int = 0
     seen: list[str] = field(default_factory=list)
     first: float | None = None
@@ -56,9 +64,12 @@ def _handler(known: Known) -> type[BaseHTTPRequestHandler]:
                 return
             status = int(self.path.removeprefix("/status/")) if "/status/" in self.path else 200
             body = b'[{"id": 3}]'
+            if self.path == "/tagged" and self.headers["If-None-Match"] == TAG:
+                status, body = (304, b"") if len(known.seen) <= known.changes_after else (200, body)
             # One write: a second small one would wait for the client's delayed acknowledgement.
-            head = f"HTTP/1.1 {status} X\r\nX-Next-Cursor: 7\r\nContent-Length: {len(body)}\r\n\r\n"
-            self.wfile.write(head.encode() + body)
+            head = f"HTTP/1.1 {status} X\r\nX-Next-Cursor: 7\r\nETag: {TAG}\r\n"
+            length = "" if status == 304 else f"Content-Length: {len(body)}\r\n"
+            self.wfile.write(f"{head}{length}\r\n".encode() + body)
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
@@ -110,3 +121,23 @@ def job(known: Known, people: str, *calls: Call, **changes: Any) -> Job:
         samples=changes.pop("samples", 0),
     )
     return replace(made, load=replace(load, **changes))
+
+
+def slow(outcome: Outcome) -> float:
+    """Share of answers that took more than 200 ms."""
+    return share_above(outcome.all_latencies(), 200_000)
+
+
+def share_above(taken: HdrHistogram, micros: int) -> float:
+    """Share of latencies that are longer."""
+    late = sum(
+        item.count_at_value_iterated_to
+        for item in taken.get_recorded_iterator()
+        if item.value_iterated_to > micros
+    )
+    return float(late / taken.get_total_count())
+
+
+def in_histogram(outcome: Outcome) -> int:
+    """How many latencies there are."""
+    return int(outcome.all_latencies().get_total_count())

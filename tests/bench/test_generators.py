@@ -6,39 +6,12 @@ import pytest
 from msgspec.structs import replace
 
 from microblog.bench import histogram
-from microblog.bench.generators import generate, own, pgbench, wrk
-from microblog.bench.generators.job import Outcome
+from microblog.bench.generators import generate, own, pgbench
 from microblog.bench.generators.requests import Requests
 from microblog.bench.scenario import Call, Script
-from microblog.errors import MissingProgramError, StackError
-from tests.bench.servers import Known, job, serving
+from microblog.errors import StackError
+from tests.bench.servers import STALL, Known, in_histogram, job, serving, slow
 from tests.support.database import Database
-
-STALL = {"stall": 0.6, "stall_after": 0.4}
-
-
-@pytest.fixture
-def people(tmp_path: Path) -> str:
-    """Three users with tokens."""
-    file = tmp_path / "people"
-    file.write_text("1 one\n2 two\n3 three\n")
-    return str(file)
-
-
-def slow(outcome: Outcome) -> float:
-    """Share of answers that took more than 200 ms."""
-    taken = outcome.all_latencies()
-    late = sum(
-        item.count_at_value_iterated_to
-        for item in taken.get_recorded_iterator()
-        if item.value_iterated_to > 200_000
-    )
-    return float(late / taken.get_total_count())
-
-
-def in_histogram(outcome: Outcome) -> int:
-    return int(outcome.all_latencies().get_total_count())
-
 
 # -- the two models ------------------------------------------------------------------------------
 
@@ -182,30 +155,7 @@ def test_who_changes_their_follows_is_remembered(people: str) -> None:
     assert outcome.unsteady
 
 
-# -- wrk and pgbench -----------------------------------------------------------------------------
-
-
-def test_what_wrk_says_is_read_whole() -> None:
-    output = (
-        "Running 3s test\n"
-        'JSON {"latencies":[[1000,90],[2000,10]],"seconds":[[12,30],[11,5],[13,40],[14,25]],'
-        '"requests":104,"duration":2000000,"sending":3000000,"connect":0,"read":2,"write":0,"status":4,"timeout":1}'
-    )
-    outcome = wrk.parse("timeline", output)
-    tally = outcome.operations["timeline"]
-    assert (tally.count, outcome.seconds) == (100, 3.0)
-    assert tally.errors == {"read": 2, "status 4xx or 5xx": 4, "timeout": 1}
-    assert outcome.over_time == [30, 40], "whole seconds only, in order"
-    assert wrk.parse("x", output.replace("3000000", "1000000")).seconds == 2.0, "the longer of both"
-    assert histogram.latency(outcome.all_latencies()).p50 == pytest.approx(1.0, rel=0.001)
-    with pytest.raises(StackError, match="no result"):
-        wrk.parse("timeline", "nothing of use")
-
-
-def test_where_wrk_is_missing_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(MissingProgramError, match="apt-get install -y wrk"):
-        wrk.binary()
+# -- pgbench ---------------------------------------------------------------------------------------
 
 
 def test_pgbench_tells_scripts_skipped_and_failed_ones_apart() -> None:

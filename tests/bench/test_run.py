@@ -2,23 +2,24 @@
 
 import csv
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from microblog.bench import record, result
+from microblog.bench import record, redis_peer, result
 from microblog.bench.bed import Bed
 from microblog.bench.result import Run
-from microblog.bench.run import Estimate, problems, run_scenarios
+from microblog.bench.run import Estimate, Turner, problems, run_scenarios
 from microblog.bench.scenario import Call, Delivery, Load, Scenario, Script
 from microblog.cli import main
 from microblog.commands import bench_run
 from microblog.errors import StackError
 from microblog.seed.shape import Shape
 from microblog.settings import Settings
-from microblog.stack import Stack
+from microblog.stack import Stack, postgres
 
 SHAPE = Shape(users=200, follows=4_000, posts=600, largest=150)
 RATE = 200.0  # more in two rounds than an address is allowed, were the limits not raised
@@ -27,6 +28,7 @@ POST = Call(name="post", method="POST", path="/posts", body='{"content": "{text}
 NOTE = Call(name="post", method="POST", path="/rpc/bench_note", body='{"content": "{text}"}')
 SHARED = Call(name="page", path="/rpc/feed_public_cached", anonymous=True)
 CONSTANT = Call(name="timeline", path="/rpc/bench_constant", weight=10)
+CALLS = "select sum(calls) from extensions.pg_stat_statements where query like %s"
 
 SCENARIOS = [
     Scenario(
@@ -78,6 +80,17 @@ SCENARIOS = [
         sides=[
             Load(name="ours", role="subject", store="ours", clients=1),
             Load(name="triggers", store="naive", clients=1),
+            Load(name="redis", store="redis", clients=1),
+        ],
+    ),
+    Scenario(
+        name="push",
+        title="A post into lists",
+        unit="posts/s",
+        warmup=0,
+        sides=[
+            Load(name="client", role="subject", pushes="redis", clients=1),
+            Load(name="bytes", pushes="redis-raw", clients=1),
         ],
     ),
     Scenario(
@@ -139,6 +152,25 @@ SCENARIOS = [
 ]
 
 
+RAW = Scenario(
+    name="raw",
+    title="One page, by wrk",
+    unit="requests/s",
+    warmup=0,
+    sides=[Load(name="wrk", role="subject", generator="wrk", clients=2, calls=[PAGE])],
+)
+READ_ELSEWHERE = Scenario(
+    name="replica",
+    title="Pages from a replica",
+    warmup=0,
+    sides=[Load(name="mix", role="subject", stack="replica", rate=RATE, calls=[PAGE, POST])],
+)
+needs_wrk = pytest.mark.skipif(not shutil.which("wrk"), reason="wrk: bin/setup --bench installs it")
+needs_redis = pytest.mark.skipif(
+    not redis_peer.binary(), reason="Redis: bin/setup --bench installs it"
+)
+
+
 @pytest.fixture(scope="module")
 def settings() -> Iterator[Settings]:
     made = Settings.create(f"t{os.getpid()}-bench", fsync=False, memory_mb=512)
@@ -191,7 +223,7 @@ def test_a_wrong_answer_is_caught(run: Run) -> None:
 def test_a_scenario_that_cannot_be_run_fails_alone(run: Run) -> None:
     assert set(run.failures) == {"nobody"}
     assert "got no right answer" in run.failures["nobody"]
-    names = ["mix", "lie", "twip", "shared", "chunk", "delivery", "seeding"]
+    names = ["mix", "lie", "twip", "push", "shared", "chunk", "delivery", "seeding"]
     assert [one.name for one in run.scenarios] == names
 
 
@@ -239,9 +271,74 @@ def test_the_subject_is_compared_with_each_side(run: Run) -> None:
 
 def test_each_call_of_twip_is_counted_in_each_store(run: Run) -> None:
     for side in (0, 1):
-        operations = only(run, "twip", side).operations
-        assert set(operations) == {"post", "check", "subscribe", "logout"}
-        assert operations["check"].count > operations["subscribe"].count
+        assert_whole_mix(only(run, "twip", side))
+
+
+@needs_redis
+def test_each_call_of_twip_is_counted_in_redis(run: Run) -> None:
+    one = only(run, "twip", 2)
+    assert_whole_mix(one)
+    assert not one.errors
+    assert one.cost.cpu["redis"] > 0
+
+
+def assert_whole_mix(one: result.Round) -> None:
+    assert set(one.operations) == {"post", "check", "subscribe", "logout"}
+    assert one.operations["check"].count > one.operations["subscribe"].count
+
+
+@needs_redis
+def test_posts_are_pushed_into_redis_by_both_clients(run: Run) -> None:
+    for side in (0, 1):
+        one = only(run, "push", side)
+        assert one.operations["push"].count == one.count > 0
+        assert one.cost.cpu["redis"] > 0
+
+
+def test_without_redis_its_sides_are_absent(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    bed = Bed(settings)
+    for load in (Load(name="twip", store="redis"), Load(name="push", pushes="redis-raw")):
+        assert "apt-get install -y redis-server" in bed.absent(load)
+
+
+@needs_wrk
+def test_beside_wrk_some_answers_are_checked(settings: Settings, run: Run) -> None:
+    assert run.scenarios
+    with Bed(settings) as bed:
+        bed.open(SHAPE)
+        (raw,) = Turner(bed, RAW, 1.0, 3).take_turns(1).sides[0].rounds
+        assert raw.checked > 3
+        assert raw.wrong == []
+        assert raw.measured is not None
+        assert raw.measured.p50 > 0
+
+
+def test_a_replica_is_read_and_the_primary_counts(settings: Settings, run: Run) -> None:
+    assert run.scenarios
+    with Bed(settings) as bed:
+        bed.open(SHAPE)
+        (one,) = Turner(bed, READ_ELSEWHERE, 1.0, 3).take_turns(1).sides[0].rounds
+        assert bed.replica is not None
+        with postgres.connect(bed.replica, bed.settings.database) as connection:
+            read = connection.execute(CALLS, ["%feed_timeline%"]).fetchone()
+        page, post = one.operations["timeline"], one.operations["post"]
+        assert read is not None
+        assert read[0] >= page.count > 50
+        primary = {
+            name: sum(s.calls for s in one.cost.statements if name in s.query)
+            for name in ("feed_timeline", '"posts"', "rate_limit")
+        }
+        assert primary["feed_timeline"] == 0
+        assert primary['"posts"'] >= post.count > 0
+        assert primary["rate_limit"] > page.count
+        assert one.checked > 10
+        assert one.wrong == []
+        assert not one.errors
+        bed.reshape("direct")
+        assert bed.replica is None
 
 
 def test_a_post_is_followed_until_its_readers_see_it(run: Run) -> None:

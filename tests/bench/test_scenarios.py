@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from microblog.bench.run import rotated
 from microblog.bench.scenario import BENCH, read, read_all, used_files
 from microblog.errors import StackError
 from microblog.settings import ROOT
@@ -90,6 +91,7 @@ def test_the_quick_pass_is_a_part_of_all() -> None:
         (('name = "another"', 'name = "one"'), "the same name"),
         (("rate = 30", 'generator = "pgbench"'), "'another': the generator pgbench does not send"),
         (("rate = 30", 'generator = "wrk"'), "wrk sends one plain GET, in the closed model"),
+        (("rate = 30", 'generator = "vegeta"'), "'another': vegeta sends evenly"),
         (("rate = 30", 'store = "ours"'), "exactly one of calls, scripts, store"),
         (("rate = 30", 'pushes = "redis"'), "exactly one of calls, scripts, store"),
         (("rate = 30", 'proofs = ["sql/nosuch.sql"]'), "bench/sql/nosuch.sql does not exist"),
@@ -122,3 +124,12 @@ def test_the_counters_measured_are_the_counters_there_are() -> None:
     assert (BENCH / "sql/counters_never_wait.sql").read_text().endswith(ours)
     waiting = (BENCH / "sql/counters_wait.sql").read_text()
     assert waiting.endswith(ours.replace(" skip locked", ""))
+
+
+def test_each_side_is_the_first_of_a_round_once() -> None:
+    assert [rotated(["a", "b", "c"], number) for number in range(4)] == [
+        ["a", "b", "c"],
+        ["b", "c", "a"],
+        ["c", "a", "b"],
+        ["a", "b", "c"],
+    ]

@@ -108,7 +108,7 @@ def run_proxy(tmp_path: Path) -> Iterator[Callable[..., str]]:
     """Run HAProxy with the committed configuration before given instances; return its address."""
     with ExitStack() as cleanup:
 
-        def run(*instances: tuple[int, int], ready: str = "/up") -> str:
+        def run(*instances: tuple[int, int], ready: str = "/up", admin: Path | None = None) -> str:
             (port,) = free_ports(1)
             servers = tmp_path / f"servers-{port}.cfg"
             servers.write_text(proxy.servers(instances))
@@ -116,7 +116,7 @@ def run_proxy(tmp_path: Path) -> Iterator[Callable[..., str]]:
                 "haproxy",
                 proxy.argv(Settings(), servers),
                 tmp_path / f"haproxy-{port}.log",
-                env={**os.environ, **proxy.environment(Settings(), "127.0.0.1", port)},
+                env={**os.environ, **proxy.environment(Settings(), "127.0.0.1", port, admin)},
             )
             cleanup.enter_context(process)
             process.wait_ready(lambda: rest.http_status(port, ready) is not None)

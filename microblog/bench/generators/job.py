@@ -8,6 +8,7 @@ import msgspec
 from hdrh.histogram import HdrHistogram
 
 from microblog.bench import histogram
+from microblog.bench.result import Latency
 from microblog.bench.scenario import Load, Users
 
 
@@ -46,11 +47,15 @@ class Sample(msgspec.Struct, kw_only=True):
 
 
 class Tally(msgspec.Struct, kw_only=True):
-    """One operation's answers: how many were right in kind, their latencies, errors by kind."""
+    """One operation's answers: how many were right in kind, their latencies, errors by kind.
+
+    ``measured`` are the latencies as they were seen, where ``histogram`` has them corrected (wrk).
+    """
 
     count: int = 0
     errors: dict[str, int] = {}
     histogram: str = ""
+    measured: str = ""
 
 
 class Outcome(msgspec.Struct, kw_only=True):
@@ -86,6 +91,11 @@ class Outcome(msgspec.Struct, kw_only=True):
     def all_latencies(self) -> HdrHistogram:
         """Return the latencies of all operations together."""
         return histogram.added(one.histogram for one in self.operations.values())
+
+    def measured_latency(self) -> Latency | None:
+        """Return the latencies before a correction; None where there was none."""
+        seen = [one.measured for one in self.operations.values() if one.measured]
+        return histogram.latency(histogram.added(seen)) if seen else None
 
 
 def deliver(outcome: Outcome) -> None:

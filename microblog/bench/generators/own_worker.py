@@ -171,7 +171,7 @@ class Generator:
     def send(self, connection: Connection, due: float) -> None:
         """Send the next request of the mix."""
         request, now = self.requests.next(), time.monotonic()
-        if request.call.method != "GET" and request.call.path.startswith("/follows"):
+        if request.changes_follows:
             self.unsteady.add(request.user)
         keep = bool(request.call.check) and self.wants_sample(now)
         connection.send(request, due, now, keep)
@@ -192,8 +192,7 @@ class Generator:
             connection.end("unexpected answer")
             return
         connection.request = None
-        expected = request.call.expect
-        right = status in expected if expected else 200 <= status < 300
+        right = request.call.right(status)
         if self.counts(connection.due, now):
             if right:
                 self.latencies[request.call.name].append(now - connection.due)

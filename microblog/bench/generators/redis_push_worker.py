@@ -39,8 +39,8 @@ def by_client(path: str, followers: list[int]) -> Callable[[int], None]:
         for start in range(0, len(followers), BATCH):
             pipeline = client.pipeline(transaction=False)
             for user in followers[start : start + BATCH]:
-                pipeline.lpush(f"t:{user}", post)
-                pipeline.ltrim(f"t:{user}", 0, LENGTH - 1)
+                pipeline.lpush(f"l:{user}", post)
+                pipeline.ltrim(f"l:{user}", 0, LENGTH - 1)
             pipeline.execute()
 
     return push
@@ -51,7 +51,7 @@ def by_bytes(path: str, followers: list[int]) -> Callable[[int], None]:
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(path)
     batches = [
-        (2 * len(some), b"".join(_commands(f"t:{user}") for user in some))
+        (2 * len(some), b"".join(_commands(f"l:{user}") for user in some))
         for start in range(0, len(followers), BATCH)
         if (some := followers[start : start + BATCH])
     ]

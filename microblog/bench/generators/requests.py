@@ -23,6 +23,11 @@ class Request:
     cursor: str
     data: bytes
 
+    @property
+    def changes_follows(self) -> bool:
+        """Whether the user's timeline may be another one afterwards."""
+        return self.call.method != "GET" and self.call.path.startswith("/follows")
+
 
 class Requests:
     """Draws requests as the mix and the users' popularity say; the same for the same seed."""

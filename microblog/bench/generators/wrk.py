@@ -1,9 +1,22 @@
-"""wrk: the raw rate of one GET in the closed model, on as few cycles as there are."""
+"""wrk: the raw rate of one GET in the closed model, on as few cycles as there are.
+
+How it counts (src/wrk.c and src/stats.c, 4.1.0): an answer that comes after the timeout is complete
+like any other, has no latency, and is told as a timeout; it is not given up before. What is not
+answered when the time is over, one request of each connection, counts nowhere. Answers with an
+error status have their latencies among the others'.
+
+Before a script sees the latencies they are corrected for coordinated omission: with E as the mean
+time between two requests of a connection, a latency L of more than 2 E stands for those of
+L - E, L - 2 E, … as well, which a client that kept its pace would have seen meanwhile. That is what
+``wrk --latency`` prints, too. It can be taken back (`measured`), and both are kept.
+"""
 
 import http.client
 import shutil
 import tempfile
+from collections.abc import Iterable
 from contextlib import closing
+from http import HTTPStatus
 from itertools import islice
 from pathlib import Path
 
@@ -13,12 +26,13 @@ import numpy as np
 from microblog.bench import histogram
 from microblog.bench.generators import actors, process
 from microblog.bench.generators.job import Job, Outcome, Tally
-from microblog.bench.scenario import BENCH
+from microblog.bench.scenario import BENCH, Load
 from microblog.errors import MissingProgramError, StackError
 
 SEQUENCE = 3_000  # users drawn beforehand; threads walk through them from different places
-ERRORS = ("connect", "read", "write", "status", "timeout")
-NAMES = {"status": "status 4xx or 5xx"}
+ERRORS = ("connect", "read", "write", "timeout")
+WALK = 100  # requests of a thread among which the share of conditional ones is exact
+TOLERANCE = 0.02  # of the share of answers that are 304
 
 
 def binary() -> str:
@@ -49,7 +63,7 @@ def generate(job: Job) -> Outcome:
             ],
             seconds,
         )
-    return parse(call.name, output.decode())
+    return parse(job.load, output.decode())
 
 
 def _draw(job: Job, file: Path) -> None:
@@ -76,25 +90,57 @@ def _tag(job: Job, token: str) -> str:
         connection.request("GET", path, headers={**headers, "If-None-Match": tag})
         again = connection.getresponse()
         again.read()
-    if again.status != 304:
+    if again.status != HTTPStatus.NOT_MODIFIED:
         raise StackError(f"{path}: {again.status}, not 304, to the tag {tag or 'it lacks'}")
     return tag
 
 
-def parse(name: str, output: str) -> Outcome:
-    """Read what get.lua printed at its end."""
+def parse(load: Load, output: str) -> Outcome:
+    """Read what get.lua printed at its end; StackError where it is not what was to be measured."""
     line = next((one for one in output.splitlines() if one.startswith("JSON ")), None)
     if line is None:
         raise StackError(f"wrk printed no result:\n{output.strip()[-500:]}")
     said = msgspec.json.decode(line.removeprefix("JSON "))
-    errors = {NAMES.get(kind, kind): said[kind] for kind in ERRORS if said[kind]}
+    (call,) = load.calls
+    statuses = dict(said["statuses"])
+    right = {status: count for status, count in statuses.items() if call.right(status)}
+    _check_share(load, right)
+    errors = {kind: said[kind] for kind in ERRORS if said[kind]}
+    errors |= {f"status {s}": statuses[s] for s in sorted(statuses.keys() - right.keys())}
     seconds = [count for _, count in sorted(said["seconds"])]
+    expected = said["duration"] // max(said["requests"] // load.clients, 1)
     tally = Tally(
-        count=said["requests"] - said["status"],
+        # Which answers were late is not known: none of the wrong ones, at worst.
+        count=max(sum(right.values()) - said["timeout"], 0),
         errors=errors,
         histogram=histogram.encode(histogram.of_counts(said["latencies"])),
+        measured=histogram.encode(histogram.of_counts(measured(said["latencies"], expected))),
     )
     # The clock's seconds are not wrk's: the first and the last are parts. Threads that were made
     # late leave wrk's own duration too short.
     lasted = max(said["duration"], said["sending"]) / 1e6
-    return Outcome(operations={name: tally}, seconds=lasted, over_time=seconds[1:-1])
+    return Outcome(operations={call.name: tally}, seconds=lasted, over_time=seconds[1:-1])
+
+
+def measured(corrected: Iterable[tuple[int, int]], expected: int) -> list[tuple[int, int]]:
+    """Take wrk's correction back: latencies in µs, each with its count.
+
+    It added to each latency m above ``expected`` the counts of m + expected, m + 2 expected, …: so
+    what was added to m is the corrected count of m + expected.
+    """
+    counts = dict(corrected)
+    return [
+        (taken, left)
+        for taken, count in sorted(counts.items())
+        if (left := count - (counts.get(taken + expected, 0) if taken > expected else 0))
+    ]
+
+
+def _check_share(load: Load, right: dict[int, int]) -> None:
+    """Have as many of the right answers be 304 as asked for; threads break off somewhere."""
+    (call,), total = load.calls, sum(right.values())
+    unchanged = right.get(HTTPStatus.NOT_MODIFIED, 0)
+    if abs(unchanged - call.conditional * total) > TOLERANCE * total + WALK * load.threads:
+        raise StackError(
+            f"{load.name}: {unchanged} of {total} answers were 304, not {call.conditional:.0%}"
+        )

@@ -1,10 +1,10 @@
 """On what a run was made, and what lessens its worth."""
 
 from microblog.bench.report import figures, words
-from microblog.bench.result import Run
+from microblog.bench.result import Run, Side
 
 NOISY = 0.05  # of the machine used by strangers
-BUSY_GENERATOR = 0.4  # of the machine used by the generator: of two cores, most of one
+BUSY_GENERATOR = 0.8  # of the time of each thread that the generator has
 CROWDED = 1.15  # as many at once as clients, if rate and latency are right (Little's law)
 LATE_MS = 5.0  # of the generator's own making, 99th percentile
 
@@ -56,17 +56,26 @@ def of_the_run(run: Run) -> list[str]:
     return found
 
 
+def _busy(side: Side, cores: int) -> float:
+    """Return how busy the generator's threads were, from 0 to 1; a core has one at a time."""
+    able = min(side.threads, cores) or 1
+    return max(
+        (one.cost.cpu.get("generator", 0.0) / one.seconds / able for one in side.rounds),
+        default=0.0,
+    )
+
+
 def _of_sides(run: Run) -> list[str]:
     found = []
     for one in run.scenarios:
         for side in one.sides:
-            share = figures.spent(side).generator_share
+            share = _busy(side, run.machine.cores)
             if (
                 share > BUSY_GENERATOR and side.generator != "figure"
             ):  # the seeder is what is measured
                 found.append(
-                    f"{one.name}/{side.name}: the generator used {share:.0%} of the machine's CPU; "
-                    "its own limit may be what was measured."
+                    f"{one.name}/{side.name}: the generator's threads were busy {share:.0%} of the "
+                    "time; its own limit may be what was measured."
                 )
             crowd = max((each.rate * each.latency.mean / 1000 for each in side.rounds), default=0.0)
             # wrk adds to its histogram what it reckons was hidden by waiting.

@@ -1,0 +1,13 @@
+"""What tests of generators have in common."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> str:
+    """Three users with tokens."""
+    file = tmp_path / "people"
+    file.write_text("1 one\n2 two\n3 three\n")
+    return str(file)

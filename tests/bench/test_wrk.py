@@ -1,0 +1,137 @@
+"""wrk against a server whose behaviour is known, and what is made of its words."""
+
+import random
+import shutil
+
+import pytest
+
+from microblog.bench import histogram
+from microblog.bench.generators import generate, wrk
+from microblog.bench.generators.job import Outcome
+from microblog.bench.scenario import Call, Load
+from microblog.errors import MissingProgramError, StackError
+from tests.bench.servers import STALL, in_histogram, job, serving, share_above, slow
+
+needs_wrk = pytest.mark.skipif(not shutil.which("wrk"), reason="wrk: bin/setup --bench installs it")
+LOAD = Load(name="load", generator="wrk", clients=2, calls=[Call(name="timeline", path="/")])
+SAID = (
+    "Running 3s test\n"
+    'JSON {"latencies":[[1000,90],[2000,10]],"seconds":[[12,30],[11,5],[13,40],[14,25]],'
+    '"statuses":[[200,100],[503,4]],"requests":104,"duration":2000000,"sending":3000000,'
+    '"connect":0,"read":2,"write":0,"timeout":0}'
+)
+
+
+def seen(outcome: Outcome) -> int:
+    """How many latencies there were before wrk's correction."""
+    return int(
+        histogram.added(one.measured for one in outcome.operations.values()).get_total_count()
+    )
+
+
+# -- wrk itself ----------------------------------------------------------------------------------
+
+
+@needs_wrk
+def test_what_wrk_counts_is_what_the_server_saw(people: str) -> None:
+    """But for one request of each connection, under way when the time was over."""
+    with serving(delay=0.005) as known:
+        outcome = generate(job(known, people, generator="wrk", clients=4, threads=2))
+    assert not outcome.errors
+    assert seen(outcome) == outcome.count > 50
+    assert 0 <= len(known.seen) - outcome.count <= 4
+    measured = outcome.measured_latency()
+    assert measured is not None
+    assert 5 < measured.p50 <= histogram.latency(outcome.all_latencies()).p50
+    busy = measured.mean / 1000 * outcome.count / outcome.seconds
+    assert busy == pytest.approx(4, rel=0.2), "Little's law, of the latencies as they were seen"
+
+
+@needs_wrk
+def test_a_stall_weighs_more_in_wrk_s_corrected_latencies(people: str) -> None:
+    with serving(**STALL) as known:
+        outcome = generate(job(known, people, generator="wrk", seconds=2.0))
+    (tally,) = outcome.operations.values()
+    measured = share_above(histogram.decode(tally.measured), 200_000)
+    assert 0 < measured < 0.05
+    assert slow(outcome) > 2 * measured
+
+
+@needs_wrk
+def test_an_error_status_is_no_answer(people: str) -> None:
+    call = Call(name="bad", path="/status/503")
+    with serving() as known:
+        outcome = generate(job(known, people, call, generator="wrk"))
+    assert outcome.count == 0
+    assert set(outcome.errors) == {"status 503"}
+    assert 0 <= len(known.seen) - outcome.errors["status 503"] <= 4
+
+
+@needs_wrk
+def test_an_answer_that_is_late_is_a_timeout(people: str) -> None:
+    with serving(delay=1.2) as known:
+        outcome = generate(job(known, people, generator="wrk", timeout=1.0, seconds=2.0))
+    assert outcome.errors == {"timeout": 4}
+    assert outcome.count == in_histogram(outcome) == 0
+
+
+@needs_wrk
+def test_a_connection_that_is_closed_is_a_read_error(people: str) -> None:
+    call = Call(name="rude", path="/close")
+    with serving() as known:
+        outcome = generate(job(known, people, call, generator="wrk"))
+    assert outcome.count == 0
+    assert set(outcome.errors) == {"read"}
+
+
+@needs_wrk
+def test_conditional_requests_get_their_share_of_304(people: str) -> None:
+    call = Call(name="tagged", path="/tagged", conditional=0.5)
+    with serving() as known:
+        outcome = generate(job(known, people, call, generator="wrk"))
+        assert outcome.count == seen(outcome) > 50
+        assert not outcome.errors
+        known.changes_after = len(known.seen) + 50  # asked for beforehand, and no longer true
+        with pytest.raises(StackError, match="answers were 304, not 50%"):
+            generate(job(known, people, call, generator="wrk"))
+
+
+# -- what is made of its words -------------------------------------------------------------------
+
+
+def test_what_wrk_says_is_read_whole() -> None:
+    outcome = wrk.parse(LOAD, SAID)
+    tally = outcome.operations["timeline"]
+    assert (tally.count, outcome.seconds) == (100, 3.0)
+    assert tally.errors == {"read": 2, "status 503": 4}
+    assert outcome.over_time == [30, 40], "whole seconds only, in order"
+    assert wrk.parse(LOAD, SAID.replace("3000000", "1000000")).seconds == 2.0, "the longer of both"
+    assert histogram.latency(outcome.all_latencies()).p50 == pytest.approx(1.0, rel=0.001)
+    late = wrk.parse(LOAD, SAID.replace('"timeout":0', '"timeout":3'))
+    assert (late.count, late.errors["timeout"]) == (97, 3)
+    with pytest.raises(StackError, match="no result"):
+        wrk.parse(LOAD, "nothing of use")
+
+
+def test_wrk_s_correction_can_be_taken_back() -> None:
+    """``corrected`` does what stats_correct in wrk's src/stats.c does."""
+    drawn = random.Random(5)
+    for expected in (1, 7, 50, 400):
+        raw = [0] * 300
+        for _ in range(200):
+            raw[drawn.randrange(1, 300)] += 1
+        corrected = list(raw)
+        for taken in range(expected * 2, 300):
+            count, hidden = corrected[taken], taken - expected
+            while count and hidden > expected:
+                corrected[hidden] += count
+                hidden -= expected
+        assert (corrected != raw) == (expected < 100)
+        pairs = [(taken, count) for taken, count in enumerate(corrected) if count]
+        assert wrk.measured(pairs, expected) == [(t, n) for t, n in enumerate(raw) if n]
+
+
+def test_where_wrk_is_missing_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(MissingProgramError, match="apt-get install -y wrk"):
+        wrk.binary()
