@@ -69,6 +69,8 @@ QUERIES = (
     Query("mine", "feed_mine", WRITER),
     Query("public", "feed_public", None),
     Query("public-page-50", "feed_public", None, deep=True),
+    Query("public-cached", "feed_public_cached", None),
+    Query("timeline-cached", "feed_timeline_cached", ABSENT),
     Query("users-popular", "users_popular", None),
 )
 

@@ -6,11 +6,12 @@ begin;
 set local role microblog_owner;
 
 -- For whoever has no access to app.settings. What comes from a materialised view is as old as that,
--- and may be shared for what is left of its lifetime.
+-- and may be shared for what is left of its lifetime, so that it is never older than that and the
+-- time until the refresh. While that is under way it is shared from second to second.
 --
 -- HAProxy 2.6 reads two characters beyond s-maxage's number, so something that is no digit follows;
 -- and it keeps no answer with an Age of 0.
-create function app.cache_shared(call text)
+create function app.cache_shared(call text, from_view boolean default true)
 returns boolean
 language plpgsql
 volatile
@@ -25,23 +26,26 @@ begin
     into strict v_lifetime, v_age
     from app.cached_calls c
     join app.settings s on s.name = c.lifetime_setting
-    left join app.view_refreshes v on v.lifetime_setting = c.lifetime_setting
+    left join app.view_refreshes v on v.lifetime_setting = c.lifetime_setting and from_view
     where c.call = cache_shared.call;
   if v_age > 0 then
     perform app.response_header('Age', v_age::text);
   end if;
   perform app.response_header(
     'Cache-Control',
-    case when v_lifetime > v_age then 's-maxage=' || v_lifetime - v_age || ', public' else 'no-store' end
+    case
+      when v_lifetime > 0 then 's-maxage=' || greatest(1, v_lifetime - v_age) || ', public'
+      else 'no-store'
+    end
   );
   return true;
 end
 $$;
 
-comment on function app.cache_shared(text) is
-  'Says in the headers Age (seconds) and Cache-Control (s-maxage) how old this answer is, and how long the proxy may share it. Always true';
+comment on function app.cache_shared(text, boolean) is
+  'Says in the headers Age (seconds) and Cache-Control (s-maxage) how old this answer is, and how long the proxy may share it; from_view: where the call has a materialised view, the answer comes from it. Always true';
 
-grant execute on function app.cache_shared(text) to anon, member;
+grant execute on function app.cache_shared(text, boolean) to anon, member;
 
 -- The proxy gives each part of what it keeps a version; a new one makes the old answers unreachable.
 -- A part is all that a call answered, or, of /rpc/user_cached, the profiles whose ids have the same

@@ -2,6 +2,7 @@
 -- requires: triggers/users_lifecycle
 -- requires: triggers/follows_backfill
 -- requires: triggers/follows_counters
+-- requires: functions/job_views_refresh
 --
 -- A follower graph from outside, in three steps of one connection: app.import_stage makes room,
 -- COPY fills it, app.import_graph makes users and follows of it in one transaction. The triggers
@@ -96,8 +97,9 @@ comment on function app.import_problem() is
   'The first line of what was staged that cannot be imported, members before edges; no row if all can';
 
 -- Locks, in this order: users by id (held against deletion), follows as they are inserted, the
--- authors' lock (follower side, for all at once), counters (which never wait). An import that
--- loses a deadlock, or a user to a deletion, has changed nothing and is run again.
+-- authors' lock (follower side, for all at once), counters (which never wait), and at last
+-- app.view_refreshes, which a refresh may hold for a moment. An import that loses a deadlock, or a
+-- user to a deletion, has changed nothing and is run again.
 create function app.import_graph()
 returns table (users_made bigint, follows_made bigint)
 language plpgsql
@@ -140,6 +142,7 @@ begin
   on conflict on constraint follows_pkey do nothing;
   get diagnostics follows_made = row_count;
 
+  perform app.views_expire();
   return next;
 end
 $$;

@@ -44,6 +44,21 @@ $$;
 comment on function app.job_views_refresh(jsonb, bigint) is
   'Job: refreshes the materialised views whose lifetime is over. Progress: how many';
 
+-- For bulk loads. The age told then is too large rather than too small.
+create function app.views_expire()
+returns void
+language sql
+volatile
+begin atomic
+  update app.view_refreshes v
+  set refreshed_at = least(v.refreshed_at, now() - s.value * interval '1 second')
+  from app.settings s
+  where s.name = v.lifetime_setting;
+end;
+
+comment on function app.views_expire() is
+  'Has all materialised views refreshed by the next run of the job, whatever their age';
+
 insert into app.job_schedules (kind, every, description) values
   ('views_refresh', interval '5 seconds', 'Refresh the materialised views whose lifetime is over');
 

@@ -5,6 +5,7 @@
 -- requires: schema/feed_states
 -- requires: schema/feed_entries
 -- requires: functions/feed_deliver
+-- requires: functions/job_views_refresh
 --
 -- Fills an empty database with a made-up network, in one transaction of the caller's:
 --
@@ -44,7 +45,9 @@ end;
 comment on function app.seed_indexes() is
   'Indexes of the tables whose indexes a seeding builds last, those of partitions included';
 
--- Locks all tables at once, so that nobody sees a half-loaded one and nothing deadlocks.
+-- Locks all tables at once, so that nobody sees a half-loaded one and nothing deadlocks. The rows of
+-- app.view_refreshes come first, as in a refresh: from now on the job passes over the views, instead
+-- of holding up its worker until the load is over.
 create function app.seed_begin()
 returns void
 language plpgsql
@@ -53,6 +56,7 @@ as $$
 declare
   v_index record;
 begin
+  perform from app.view_refreshes for update;
   lock table
     app.users, app.user_counters, app.user_counter_deltas, app.posts, app.post_counter_deltas,
     app.follows, app.feed_states, app.feed_entries, app.pull_ranges
@@ -228,9 +232,10 @@ begin
   end if;
   perform setval(pg_get_serial_sequence('app.users', 'id'), max(u.id)) from app.users u;
   analyze app.feed_entries, app.pull_ranges;
+  perform app.views_expire();
 end
 $$;
 
-comment on function app.seed_end() is 'Checks that all indexes are back as they were, and moves the sequence of user ids on';
+comment on function app.seed_end() is 'Checks that all indexes are back as they were, moves the sequence of user ids on, and has the views refreshed';
 
 commit;

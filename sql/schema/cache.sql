@@ -8,8 +8,6 @@ begin;
 set local role microblog_owner;
 
 insert into app.settings (name, value, unit, description) values
-  ('public_page_lifetime', 60, 'seconds',
-    'Pages of feed_public_cached are shared for at most this long; 0: not at all'),
   ('profile_lifetime', 3600, 'seconds',
     'Profiles of user_cached are shared for at most this long; 0: not at all');
 

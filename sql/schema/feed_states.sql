@@ -30,6 +30,10 @@ create table app.feed_states (
 create index feed_states_active_until_idx on app.feed_states (active_until)
   where delivered_from < 9007199254740992;
 
+-- Who became inactive last (app.inactive_feeds).
+create index feed_states_active_until_inactive_idx on app.feed_states (active_until)
+  where delivered_from = 9007199254740992;
+
 comment on table app.feed_states is 'Which part of each user''s timeline is kept in app.feed_entries';
 comment on column app.feed_states.delivered_from is
   'Fan-out and follows write entries of posts with this id and newer ones; 9007199254740992 (2^53): of none';

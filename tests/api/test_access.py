@@ -12,7 +12,8 @@ OPEN = [
 ]  # fmt: skip
 MEMBERS_ONLY = [
     ("GET", "/rpc/me"), ("GET", "/rpc/feed_timeline"), ("GET", "/rpc/feed_mine"),
-    ("GET", "/rpc/feed_following"), ("POST", "/rpc/feed_timeline"), ("POST", "/rpc/logout"),
+    ("GET", "/rpc/feed_following"), ("GET", "/rpc/feed_timeline_cached"),
+    ("POST", "/rpc/feed_timeline"), ("POST", "/rpc/logout"),
     ("POST", "/rpc/password_change"), ("POST", "/rpc/account_delete"), ("POST", "/posts"),
     ("DELETE", "/posts?id=eq.1"), ("DELETE", "/posts"), ("POST", "/follows"),
     ("DELETE", "/follows?followed_id=eq.1"), ("PATCH", "/users?id=eq.1"), ("POST", "/users"),

@@ -28,6 +28,7 @@ CONTRACT = [
     ("get", "/rpc/feed_following", {"cursor", "limit"}),
     ("get", "/rpc/feed_public", {"cursor", "limit"}),
     ("get", "/rpc/feed_public_cached", {"cursor", "limit"}),
+    ("get", "/rpc/feed_timeline_cached", {"cursor", "limit"}),
     ("get", "/rpc/users_popular", {"cursor", "limit"}),
     ("get", "/rpc/user_cached", {"user_id"}),
     ("get", "/rpc/replies", {"post_id", "cursor", "limit"}),
@@ -41,7 +42,7 @@ CONTRACT = [
 ]
 MEMBERS_ONLY = {
     "/rpc/account_delete", "/rpc/feed_following", "/rpc/feed_mine", "/rpc/feed_timeline",
-    "/rpc/logout", "/rpc/me", "/rpc/password_change",
+    "/rpc/feed_timeline_cached", "/rpc/logout", "/rpc/me", "/rpc/password_change",
 }  # fmt: skip
 
 

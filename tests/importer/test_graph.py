@@ -99,6 +99,16 @@ def test_an_existing_username_is_the_same_person_whatever_the_case(
     assert database.counts(alice) == (1, 0, 0)
 
 
+def test_the_views_are_refreshed_after_an_import(
+    database: Database, run: Run, graph: Write
+) -> None:
+    database.run("update app.view_refreshes set refreshed_at = now() + interval '1 hour'")
+
+    run(graph("username\nalice\nbob\n", "1 0\n"))
+
+    assert database.values("select distinct age >= lifetime from dba.views") == [True]
+
+
 def test_the_name_of_a_deleted_account_belongs_to_a_new_user(
     database: Database, run: Run, graph: Write
 ) -> None:

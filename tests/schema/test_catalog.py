@@ -11,7 +11,7 @@ OURS = "n.nspname in ('app', 'api', 'dba')"
 FEEDS = ("feed_timeline", "feed_mine", "feed_following", "feed_public")
 INLINED = (
     *(*FEEDS, "replies", "followers", "following", "me"),
-    *("feed_public_cached", "user_cached", "users_popular"),
+    *("feed_public_cached", "feed_timeline_cached", "user_cached", "users_popular"),
 )
 
 

@@ -19,6 +19,7 @@ REQUEST_GRANTS = {
     ("anon", "app.user_counts", "SELECT", "*"),
     ("anon", "app.users", "SELECT", "created_at,deleted_at,description,id,username"),
     ("anon", "app.popular_users", "SELECT", "*"),
+    ("anon", "app.public_page", "SELECT", "*"),
     ("member", "api.follows", "DELETE", "*"),
     ("member", "api.follows", "INSERT", "followed_id"),
     ("member", "api.follows", "SELECT", "*"),
@@ -47,6 +48,7 @@ REQUEST_GRANTS = {
     ("member", "app.user_counters", "SELECT", "*"),
     ("member", "app.user_counts", "SELECT", "*"),
     ("member", "app.popular_users", "SELECT", "*"),
+    ("member", "app.public_page", "SELECT", "*"),
     ("member", "app.users", "SELECT", "created_at,deleted_at,description,id,username"),
     ("member", "app.users", "UPDATE", "description,username"),
 }
@@ -57,8 +59,8 @@ ANON_CALLS = {
     "signup", "thread", "up", "user_cached", "users_popular",
 }  # fmt: skip
 MEMBER_CALLS = ANON_CALLS | {
-    "account_delete", "feed_following", "feed_mine", "feed_timeline", "logout", "me",
-    "password_change",
+    "account_delete", "feed_following", "feed_mine", "feed_timeline", "feed_timeline_cached",
+    "logout", "me", "password_change",
 }  # fmt: skip
 
 # The functions in app that requests run with the caller's rights or are let into.
@@ -72,7 +74,8 @@ HELPERS = {
 HIDDEN = (
     "credentials", "sessions", "secrets", "jobs", "job_schedules", "workers", "settings",
     "rate_limits", "rate_limit_exemptions", "rate_limit_buckets", "rate_limit_refusals",
-    "rate_limit_totals", "view_refreshes", "cached_calls", "cache_proxies", "cache_reports",
+    "rate_limit_totals", "view_refreshes", "inactive_feeds", "cached_calls", "cache_proxies",
+    "cache_reports",
 )  # fmt: skip
 
 # Public figures without an owner, only ever read: row security would have nothing to say.
@@ -127,7 +130,7 @@ def test_anon_may_call_exactly_this(catalog: Database) -> None:
 def test_a_member_may_call_exactly_this(catalog: Database) -> None:
     assert executable(catalog, "member", "api") == MEMBER_CALLS
     assert executable(catalog, "member", "app") == HELPERS | {
-        "feed_below", "feed_page", "feed_rows",
+        "feed_below", "feed_page", "feed_rows", "inactive_feed",
         "post_id_next", "rate_limit_end", "row_written", "username_require",
     }  # fmt: skip
 

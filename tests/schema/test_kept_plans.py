@@ -13,6 +13,7 @@ from microblog.plans import QUERIES, Query, keep, prepare, shape, text
 from microblog.settings import ROOT
 from tests.support.database import Connection, Database
 from tests.support.graph import seed
+from tests.support.views import refresh
 
 KEPT = Path(__file__).parent / "plans"
 ABSENT = 2600
@@ -20,16 +21,17 @@ ABSENT = 2600
 
 @pytest.fixture(scope="module")
 def graph(module_database: Database) -> Database:
-    """Some thousand users, one of them away for long, analysed, with the view refreshed."""
+    """Some thousand users, one of them away for long, analysed, with the views refreshed."""
     seed(module_database)
     module_database.run(
         "update app.feed_states set delivered_from = 9007199254740992,"
         " complete_from = 9007199254740992 where user_id = %s",
         [ABSENT],
     )
-    module_database.run("update app.view_refreshes set refreshed_at = 'epoch'")
-    module_database.run("select app.job_views_refresh('{}', null)")
-    module_database.run("vacuum analyze app.popular_users, app.feed_states")
+    refresh(module_database)
+    module_database.run(
+        "vacuum analyze app.popular_users, app.public_page, app.inactive_feeds, app.feed_states"
+    )
     return module_database
 
 

@@ -10,6 +10,7 @@ import pytest
 from tests.support.database import Database
 from tests.support.graph import READER, popular_post, seed
 from tests.support.plans import Executed, Recorder, recorder
+from tests.support.views import refresh
 
 PAGE = 20
 
@@ -138,10 +139,8 @@ def test_a_page_of_people(member: Recorder, name: str, cursor: str | None, bound
 @pytest.mark.parametrize("cursor", [None, "middle"])
 def test_a_page_of_the_most_followed(graph: Database, cursor: str | None) -> None:
     """A few blocks of the view, and a look at each of its users."""
-    with graph.superuser() as connection:
-        connection.execute("update app.view_refreshes set refreshed_at = 'epoch'")
-        connection.execute("select app.job_views_refresh('{}', null)")
-        connection.execute("vacuum analyze app.popular_users")
+    refresh(graph)
+    graph.run("vacuum analyze app.popular_users")
     middle = graph.value(
         "select percentile_disc(0.5) within group (order by rank) from app.popular_users"
     )

@@ -57,6 +57,7 @@ RULES: dict[str, dict[str, Rule]] = {
     "/rpc/account_delete": {"POST": Rule(anon={401}, other={403}, owner={204, 403})},
     "/rpc/me": {"GET": OWN_READ, "POST": OWN_READ},
     "/rpc/feed_timeline": {"GET": OWN_READ, "POST": OWN_READ},
+    "/rpc/feed_timeline_cached": {"GET": OWN_READ, "POST": OWN_READ},
     "/rpc/feed_following": {"GET": OWN_READ, "POST": OWN_READ},
     "/rpc/feed_mine": {"GET": OWN_READ, "POST": OWN_READ},
     "/rpc/feed_public": {"GET": READ, "POST": READ},

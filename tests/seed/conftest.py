@@ -33,5 +33,6 @@ def seeded(cluster: Cluster) -> Iterator[Database]:
     """A database with the shape MIXED, in which authors of more than 100 followers are pulled."""
     with cluster.clone() as database:
         database.set(fan_out_pull_limit=100, fan_out_push_limit=80)
+        database.run("update app.view_refreshes set refreshed_at = now() + interval '1 hour'")
         fill(database)
         yield database

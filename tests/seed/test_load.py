@@ -53,6 +53,10 @@ def test_the_numbers_are_exactly_those_asked_for(seeded: Database) -> None:
     ) == [(MIXED.users, MIXED.follows, MIXED.posts)]
 
 
+def test_the_views_are_to_be_refreshed_at_once(seeded: Database) -> None:
+    assert seeded.values("select distinct age >= lifetime from dba.views") == [True]
+
+
 def test_the_largest_author_is_user_1_with_exactly_as_many_followers(seeded: Database) -> None:
     top = seeded.run(
         "select user_id, followers_count::bigint from app.user_counts"

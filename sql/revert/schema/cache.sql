@@ -5,6 +5,6 @@ begin;
 drop table app.cache_reports;
 drop table app.cache_proxies;
 drop table app.cached_calls;
-delete from app.settings where name in ('public_page_lifetime', 'profile_lifetime');
+delete from app.settings where name = 'profile_lifetime';
 
 commit;

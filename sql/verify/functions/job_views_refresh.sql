@@ -2,7 +2,7 @@
 
 begin;
 
-select 'app.job_views_refresh'::regproc;
+select 'app.job_views_refresh'::regproc, 'app.views_expire'::regproc;
 select 1 / count(*) from app.job_schedules where kind = 'views_refresh';
 
 rollback;
