@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from enum import StrEnum
 from itertools import count, cycle
 from typing import Any
 
@@ -20,11 +21,20 @@ from hypothesis.stateful import (
 
 from tests.properties.model import FEEDS, WHITE_SPACE, Model
 from tests.support.client import Member, expect, refused
-from tests.support.horizon import forget, raise_horizon
+from tests.support.horizon import (
+    NEVER,
+    forget,
+    horizon,
+    no_old_months,
+    old_months,
+    old_posts,
+    partitions,
+)
 from tests.support.paging import ids, walk
 from tests.support.servers import Served
 
 MOST_PEOPLE = 7
+MONTHS = 4  # before this one, each a partition of feed entries when a run begins
 CONTENT = st.text(alphabet="aZ7é😀\u0301<'\\" + WHITE_SPACE, min_size=0, max_size=6)
 # So small that a handful of people crosses every tier: sync and by job, one chunk and several.
 LIMITS = st.fixed_dictionaries(
@@ -38,13 +48,16 @@ LIMITS = st.fixed_dictionaries(
         "account_purge_sync_limit": st.integers(0, 8),
     }
 )
-# For each of the first people: whom they follow, by position, and how often they have posted.
+AGES = st.lists(st.integers(0, 31 * (MONTHS + 1)), max_size=3)  # of posts, in days
+# For each of the first people: whom they follow, by position, how often they have posted today, and
+# how many days ago before.
 FIRST_PEOPLE = 5
-Graph = list[tuple[set[int], int]]
+Graph = list[tuple[set[int], int, list[int]]]
 GRAPH = st.lists(
     st.tuples(
         st.sets(st.integers(0, FIRST_PEOPLE - 1), min_size=1, max_size=FIRST_PEOPLE),
         st.integers(0, 4),
+        AGES,
     ),
     min_size=FIRST_PEOPLE,
     max_size=FIRST_PEOPLE,
@@ -52,6 +65,44 @@ GRAPH = st.lists(
 NTH_LAST = st.integers(0, 50)  # which of the posts there ever were, counted from the newest
 PAGE_SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=3)
 RETURN_ROW = {"Prefer": "return=representation"}
+# Posts that may be missing from a reader's timeline for now: those that jobs in the queue have yet
+# to bring, if they are of the part that is kept. Never those that readers merge in.
+AWAITED = """
+select w.id
+from (
+  select (j.args ->> 'post_id')::bigint as id
+  from app.jobs j
+  where j.kind = 'fan_out' and coalesce(j.progress, 0) < %(reader)s
+  union
+  select p.id
+  from app.jobs j
+  join app.posts p on p.author_id = (j.args ->> 'followed_id')::bigint
+  where j.kind = 'follow_backfill'
+    and (j.args ->> 'follower_id')::bigint = %(reader)s
+    and not p.is_reply
+    and not app.is_pulled(p.author_id, p.id)
+) w, app.feed_horizon h, app.feed_states s
+where s.user_id = %(reader)s and w.id >= greatest(h.post_id, s.complete_from)
+"""
+# Whether followers have a post when it is written: of a small author, or one that they merge in.
+AT_ONCE = """
+select app.is_pulled(%(author)s, %(post)s)
+  or c.followers_count <= app.setting('fan_out_sync_limit')
+from app.user_counts c
+where c.user_id = %(author)s
+"""
+
+
+class Reached(StrEnum):
+    """What the search is there to come by; ``Microblog.reached`` counts it."""
+
+    PULLED = "an author is merged in from a post on"
+    DELIVERED = "an author is delivered again from a post on"
+    AWAY = "a timeline is dropped"
+    BACK = "a timeline is whole again after a return"
+    DROPPED = "a month is dropped"
+    PAGED = "a timeline is paged to its end"
+    CROSSED = "a timeline is paged to its end across the horizon"
 
 
 def no_server_error(answer: httpx.Response) -> None:
@@ -67,9 +118,10 @@ class Microblog(RuleBasedStateMachine):
     people: Bundle[Member] = Bundle("people")
     ghosts: Bundle[Member] = Bundle("ghosts")
 
-    def __init__(self, api: Served) -> None:
+    def __init__(self, api: Served, reached: Counter[str] | None = None) -> None:
         super().__init__()
         self.api = api
+        self.reached: Counter[str] = Counter() if reached is None else reached
         self.model = Model()
         self.members: dict[int, Member] = {}
         self.written: list[int] = []  # all posts there ever were
@@ -77,7 +129,10 @@ class Microblog(RuleBasedStateMachine):
         self.turn = 0
         self.purging = False
         self.chunks: Counter[str] = Counter()  # worked, by kind of job
+        self.ranges: dict[tuple[int, int], int] = {}  # author and first post: the end
+        self.away: set[int] = set()
         forget_everything(api)
+        self.months = len(old_months(api.database, MONTHS))
 
     def recorded(self, row: dict[str, Any]) -> None:
         """Take a post that the server made into the model."""
@@ -103,13 +158,16 @@ class Microblog(RuleBasedStateMachine):
         members = [self.signed_up() for _ in graph]
 
         def follow() -> None:
-            for member, (followed, _) in zip(members, graph, strict=True):
+            for member, (followed, _, _) in zip(members, graph, strict=True):
                 self.follow_several_in_one_request(member, [members[i] for i in followed])
 
         def write() -> None:
-            for member, (_, posts) in zip(members, graph, strict=True):
+            written = []
+            for member, (_, posts, ages) in zip(members, graph, strict=True):
                 if posts:
                     self.write_several_in_one_request(member, [None] * posts)
+                written += [(member.id, days) for days in ages]
+            self.write_in_the_past(written)
 
         for act in (follow, write) if follow_first else (write, follow):
             act()
@@ -145,7 +203,7 @@ class Microblog(RuleBasedStateMachine):
         refused(401, "invalid_credentials", self.api.login(person.username))
         assert expect(200, self.api.get(f"/users?id=eq.{person.id}")).json() == []
         for other in self.members.values():
-            self.check_nothing_foreign(other)
+            self.check_meanwhile(other)
         self.check_public()
         return person
 
@@ -174,6 +232,7 @@ class Microblog(RuleBasedStateMachine):
         self.recorded(rows[0])
         for feed in ("feed_timeline", "feed_mine"):
             assert rows[0]["id"] in ids(expect(200, person.page(feed, limit=100)).json())
+        self.check_followers_have(rows[0]["id"], person)
 
     @precondition(lambda self: self.written)
     @rule(person=people, nth_last=NTH_LAST)
@@ -217,6 +276,18 @@ class Microblog(RuleBasedStateMachine):
             self.model.write(taken, person.id, "late", None)
             self.written.append(taken)
 
+    @rule(person=people, other=people, ages=AGES)
+    def write_in_past_months(self, person: Member, other: Member, ages: list[int]) -> None:
+        """As an import or a clock that was behind may do; in any month, dropped ones included."""
+        self.write_in_the_past(list(zip(cycle([person.id, other.id]), ages)))
+        self.check_meanwhile(person)
+        self.check_public()
+
+    def write_in_the_past(self, written: list[tuple[int, int]]) -> None:
+        for post, author in old_posts(self.api.database, written):
+            self.model.write(post, author, "old", None)
+            self.written.append(post)
+
     @precondition(lambda self: self.written)
     @rule(nth_last=NTH_LAST, person=people)
     def delete_a_post(self, nth_last: int, person: Member) -> None:
@@ -232,7 +303,7 @@ class Microblog(RuleBasedStateMachine):
             self.members[known.author].erase(post)
             self.model.erase(post)
             for member in self.members.values():
-                self.check_nothing_foreign(member)
+                self.check_meanwhile(member)
             self.check_public()
 
     @rule(person=people, kept=st.integers(0, 3))
@@ -262,7 +333,7 @@ class Microblog(RuleBasedStateMachine):
     def unfollow(self, person: Member, other: Member) -> None:
         person.unfollow(other)
         self.model.people[person.id].following.discard(other.id)
-        self.check_nothing_foreign(person)
+        self.check_meanwhile(person)
 
     @rule(person=people, other=people)
     def follow_unfollow_follow(self, person: Member, other: Member) -> None:
@@ -287,7 +358,24 @@ class Microblog(RuleBasedStateMachine):
         listed = ",".join(str(other.id) for other in others)
         expect(204, person.delete(f"/follows?followed_id=in.({listed})"))
         self.model.people[person.id].following.difference_update(o.id for o in others)
-        self.check_nothing_foreign(person)
+        self.check_meanwhile(person)
+
+    def pulled(self) -> list[Member]:
+        """Return who is merged in by readers, as of the last look."""
+        return [
+            self.members[author]
+            for (author, _), end in sorted(self.ranges.items())
+            if end == NEVER and author in self.members
+        ]
+
+    @precondition(lambda self: self.pulled())
+    @rule(nth=st.integers(0, MOST_PEOPLE), kept=st.integers(0, 2))
+    def lose_followers_and_write(self, nth: int, kept: int) -> None:
+        """So few are left that the next post is delivered again, if the limits say so."""
+        author = self.pulled()[nth % len(self.pulled())]
+        for follower in self.model.followers(author.id)[kept:]:
+            self.unfollow(self.members[follower], author)
+        self.write(author, "to a few", 1)
 
     # -- the operator ----------------------------------------------------------------------------
 
@@ -305,11 +393,19 @@ class Microblog(RuleBasedStateMachine):
                 self.log_out_everywhere_and_in_again(member)
                 self.check_whole_feeds(member, cycle([3]))  # behind it the rebuild is queued
 
-    @precondition(lambda self: self.written)
-    @rule(nth_last=NTH_LAST)
-    def let_retention_pass(self, nth_last: int) -> None:
-        """Entries of posts older than this one are dropped; nobody notices."""
-        raise_horizon(self.api.database, self.post(nth_last))
+    @precondition(lambda self: self.months)
+    @rule(passed=st.integers(1, 2))
+    def let_retention_pass(self, passed: int) -> None:
+        """The oldest months are dropped, as the job does it; nobody notices."""
+        kept = max(self.months - passed, 0)
+        before = set(partitions(self.api.database))
+        dropped = self.api.database.value("select app.feed_partitions_drop(%s)", [kept])
+        gone = before - set(partitions(self.api.database))
+        assert len(gone) == dropped == self.months - kept
+        self.months = kept
+        self.reached[Reached.DROPPED] += dropped
+        for member in self.members.values():
+            self.check_meanwhile(member)
 
     @rule(chunks=st.integers(1, 4))
     def work_a_little(self, chunks: int) -> None:
@@ -328,11 +424,15 @@ class Microblog(RuleBasedStateMachine):
             self.check_whole_feeds(member, pages)
             self.check_people(member, pages)
             self.check_profile(member)
+            self.note_pages(member, max(sizes))
 
     def teardown(self) -> None:
         """End every run with the full comparison."""
-        if self.members:
-            self.drain([7])
+        try:
+            if self.members:
+                self.drain([7])
+        finally:
+            no_old_months(self.api.database)
 
     # -- reading, whatever waits in the queue ----------------------------------------------------
 
@@ -367,10 +467,11 @@ class Microblog(RuleBasedStateMachine):
         """After every step, one member in turn."""
         if not self.members:
             return
+        self.note_tiers()
         self.turn += 1
         members = list(self.members.values())
         member = members[self.turn % len(members)]
-        self.check_nothing_foreign(member)
+        self.check_meanwhile(member)
         self.check_posts(walk(self.api, "feed_mine", member.token, 100), "feed_mine", member.id)
         self.check_people(member, cycle([100]))
         if not self.purging:
@@ -378,19 +479,23 @@ class Microblog(RuleBasedStateMachine):
 
     # -- comparing -------------------------------------------------------------------------------
 
-    def check_nothing_foreign(self, member: Member) -> None:
-        """A timeline may lack what is still queued, but never shows what does not belong, and
-        never lacks one's own.
-        """
-        for feed, own in (("feed_timeline", True), ("feed_following", False)):
-            shown = walk(self.api, feed, member.token, 100)
-            allowed = self.model.feed(feed, member.id)
-            assert ids(shown) == sorted(set(ids(shown)), reverse=True)
-            assert set(ids(shown)) <= set(allowed), f"{feed} of {member.username}"
-            assert [bare(row) for row in shown] == [self.model.card(i) for i in ids(shown)]
-            if own:
-                mine = {i for i in allowed if self.model.posts[i].author == member.id}
-                assert mine <= set(ids(shown)), f"own posts of {member.username}"
+    def check_meanwhile(self, member: Member) -> None:
+        """Feeds are what they are defined to be, less what is known to be on its way."""
+        awaited = set(self.api.database.values(AWAITED, {"reader": member.id}))
+        for feed in ("feed_timeline", "feed_following"):
+            rows = walk(self.api, feed, member.token, 100)
+            shown = ids(rows)
+            defined = self.model.feed(feed, member.id)
+            late = awaited - set(shown) - set(self.model.feed("feed_mine", member.id))
+            assert shown == [i for i in defined if i not in late], f"{feed} of {member.username}"
+            assert [bare(row) for row in rows] == [self.model.card(i) for i in shown]
+
+    def check_followers_have(self, post: int, author: Member) -> None:
+        """A post just written is in the timelines where it has to be at once."""
+        if self.api.database.value(AT_ONCE, {"author": author.id, "post": post}):
+            for follower in self.model.followers(author.id):
+                page = expect(200, self.members[follower].page("feed_following", limit=100))
+                assert post in ids(page.json()), f"{post}, to be shown to {follower} at once"
 
     def check_whole_feeds(self, member: Member, pages: Iterator[int]) -> None:
         """Three feeds are what they are defined to be: one's queue is empty, or not needed."""
@@ -420,6 +525,42 @@ class Microblog(RuleBasedStateMachine):
         assert bare(member.profile()) == expected
         assert bare(expect(200, member.get("/rpc/me")).json()) == expected
 
+    # -- noting what was reached -----------------------------------------------------------------
+
+    def note_tiers(self) -> None:
+        """Count authors who changed sides since the step before, and timelines come and gone."""
+        ranges = {
+            (author, first): end
+            for author, first, end in self.api.database.run(
+                "select author_id, from_id, to_id from app.pull_ranges"
+            )
+        }
+        away = set(
+            self.api.database.values(
+                "select user_id from app.feed_states where complete_from = %s", [NEVER]
+            )
+        )
+        self.reached.update(
+            {
+                Reached.PULLED: len(ranges.keys() - self.ranges.keys()),
+                Reached.DELIVERED: sum(
+                    end < self.ranges.get(key, 0) == NEVER for key, end in ranges.items()
+                ),
+                Reached.AWAY: len(away - self.away),
+                Reached.BACK: len((self.away - away) & self.members.keys()),
+            }
+        )
+        self.ranges, self.away = ranges, away
+
+    def note_pages(self, member: Member, largest: int) -> None:
+        """Count timelines that took several pages, none of more than ``largest`` rows."""
+        timeline = self.model.feed("feed_timeline", member.id)
+        if len(timeline) > largest:
+            self.reached[Reached.PAGED] += 1
+            self.reached[Reached.CROSSED] += (
+                timeline[-1] < horizon(self.api.database) <= timeline[0]
+            )
+
 
 def bare(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row without its time, which the model does not know."""
@@ -434,4 +575,4 @@ def forget_everything(api: Served) -> None:
         " and tablename not in ('settings', 'job_schedules', 'secrets', 'feed_horizon')"
     )
     api.database.run(f"truncate {tables} restart identity")
-    api.database.run("update app.feed_horizon set post_id = 0")
+    api.database.pause_schedules()  # the months pass when a rule says so

@@ -23,6 +23,18 @@ def old_post(database: Database, author: int, ago: str, content: str = "old") ->
     )
 
 
+def old_posts(database: Database, written: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Write posts of ``(author, days ago)`` in one statement; returns their (id, author)."""
+    return database.run(
+        "insert into app.posts (id, author_id, content)"
+        " select app.post_id_at(now() - make_interval(days => w.days))"
+        "   | nextval('app.post_id_seq'), w.author, 'old'"
+        " from unnest(%s::bigint[], %s::integer[]) w (author, days)"
+        " returning id, author_id",
+        [[author for author, _ in written], [days for _, days in written]],
+    )
+
+
 def old_months(database: Database, number: int) -> list[str]:
     """Give ``app.feed_entries`` the partitions of the last ``number`` months, as a database has
     that has been running for so long; returns their names, oldest first.
@@ -46,10 +58,34 @@ def old_months(database: Database, number: int) -> list[str]:
             f" for values from ({first}) to ({end})"
         )
     assert database.run("select from app.feed_entries_past") == []
+    _as_owner(database, *statements)
+    return [name for name, _, _ in months]
+
+
+def no_old_months(database: Database) -> None:
+    """Undo ``old_months``, whatever of them was dropped since: entries and horizon are gone."""
+    ((first, month),) = database.run(
+        "select app.post_id_at(date_trunc('month', now(), 'UTC')),"
+        " to_char(now() at time zone 'UTC', '\"y\"YYYY\"m\"MM')"
+    )
+    months = [
+        name
+        for name in partitions(database)
+        if "app.feed_entries_y" < name < f"app.feed_entries_{month}"
+    ]
+    _as_owner(
+        database,
+        f"drop table {', '.join([*months, 'app.feed_entries_past'])}",
+        "create table app.feed_entries_past partition of app.feed_entries"
+        f" for values from (minvalue) to ({first})",
+        "update app.feed_horizon set post_id = 0",
+    )
+
+
+def _as_owner(database: Database, *statements: str) -> None:
     database.run(
         "do $$ begin set local role microblog_owner; " + "; ".join(statements) + "; end $$"
     )
-    return [name for name, _, _ in months]
 
 
 def partitions(database: Database) -> list[str]:
@@ -63,15 +99,6 @@ def partitions(database: Database) -> list[str]:
 def horizon(database: Database) -> int:
     """Return the first post id that retention still keeps entries of."""
     return database.value("select post_id from app.feed_horizon")
-
-
-def raise_horizon(database: Database, post_id: int) -> None:
-    """Move the horizon up to a post, and drop the entries below it, as retention does."""
-    database.run(
-        "with moved as (update app.feed_horizon set post_id = %s where post_id < %s)"
-        " delete from app.feed_entries where post_id < %s",
-        [post_id] * 3,
-    )
 
 
 def forget(database: Database, user: int | list[int]) -> None:
