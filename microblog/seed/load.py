@@ -2,7 +2,7 @@
 
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -47,7 +47,9 @@ set local maintenance_work_mem = '1GB'
 
 @dataclass(frozen=True)
 class Seeded:
-    """What was loaded, and in how many seconds. ``floor``: the same rows by bare COPY, or None."""
+    """What was loaded, and in how many seconds, to the end of the vacuum. ``floor``: the same of
+    the same rows by bare COPY, or None.
+    """
 
     shape: Shape
     entries: int
@@ -82,13 +84,11 @@ def seed(
             with steps.step("follower counts"):
                 rows = Rows(shape, until)
             entries, pulled = _load(connection, rows, steps, audit_all)
+            _vacuum(connection, TABLES, steps)
         seconds = time.perf_counter() - start
-        mutual = _mutual(connection, rows)
-        with Steps(console) as after, after.step("vacuum"):
-            connection.execute("vacuum " + ", ".join(f"app.{table}" for table in TABLES))
-        report.distribution(console, rows, mutual)
+        report.distribution(console, rows, _mutual(connection, rows))
         report.sizes(console, connection, TABLES)
-        report.timings(console, steps.done + after.done)
+        report.timings(console, steps.done)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         report.summary(console, rows, entries, pulled, seconds, peak)
         bare = _floor(connection, rows, console) if floor else None
@@ -114,7 +114,7 @@ def _load(connection: Connection, rows: Rows, steps: Steps, audit_all: bool) -> 
         with steps.step("lock and empty the tables"):
             _call(connection, "app.seed_begin()")
         for table in rows.tables():
-            _copy(connection, table, table.table, steps, freeze=True)
+            _copy(connection, table, table.table, steps)
         _restore(connection, "app.follows", steps)
         with steps.step("authors that readers pull"):
             pulled = _call(connection, "app.seed_pull_ranges()")
@@ -159,15 +159,21 @@ def _check_empty(connection: Connection) -> None:
         )
 
 
-def _copy(connection: Connection, table: Table, target: str, steps: Steps, freeze: bool) -> None:
+def _copy(connection: Connection, table: Table, target: str, steps: Steps) -> None:
     with (
         steps.step(f"copy {target}", table.rows) as advance,
         connection.cursor() as cursor,
-        cursor.copy(table.statement(target, freeze)) as copy,
+        cursor.copy(table.statement(target)) as copy,
     ):
         for count, data in ahead(table.blocks()):
             copy.write(data)
             advance(count)
+
+
+def _vacuum(connection: Connection, tables: Iterable[str], steps: Steps) -> None:
+    """Vacuum tables of app, in no transaction."""
+    with steps.step("vacuum"):
+        connection.execute("vacuum " + ", ".join(f"app.{table}" for table in tables))
 
 
 def _restore(connection: Connection, table: str, steps: Steps) -> None:
@@ -222,18 +228,21 @@ def _call(connection: Connection, call: str, *parameters: Any) -> Any:
 
 
 def _floor(connection: Connection, rows: Rows, console: Console) -> float:
-    """Copy the same rows into plain tables, build the same indexes, forget it all; seconds."""
+    """Copy the same rows into plain tables, build the same indexes, vacuum, drop all; seconds."""
     start = time.perf_counter()
-    with Steps(console) as steps, _loading(connection):
-        _call(connection, "app.seed_floor_begin()")
-        for table in rows.tables():
-            name = table.table.removeprefix("app.")
-            if name in FLOOR_TABLES:
-                _copy(connection, table, f"app.seed_floor_{name}", steps, freeze=False)
-        with steps.step("floor: indexes"):
-            number = 1
-            while _call(connection, "app.seed_floor_index(%s)", number) is not None:
-                number += 1
-        seconds = time.perf_counter() - start
-        raise psycopg.Rollback
-    return seconds
+    try:
+        with Steps(console) as steps:
+            with _loading(connection):
+                _call(connection, "app.seed_floor_begin()")
+                for table in rows.tables():
+                    name = table.table.removeprefix("app.")
+                    if name in FLOOR_TABLES:
+                        _copy(connection, table, f"app.seed_floor_{name}", steps)
+                with steps.step("floor: indexes"):
+                    number = 1
+                    while _call(connection, "app.seed_floor_index(%s)", number) is not None:
+                        number += 1
+            _vacuum(connection, [f"seed_floor_{name}" for name in FLOOR_TABLES], steps)
+        return time.perf_counter() - start
+    finally:
+        _call(connection, "app.seed_floor_end()")

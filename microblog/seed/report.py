@@ -67,7 +67,7 @@ def timings(console: Console, steps: Iterable[Step]) -> None:
 def floor(console: Console, seconds: float, bare: float) -> None:
     """Print how many times as long as the floor the load took."""
     console.print(
-        f"floor, a bare copy of the same users, posts and follows and their indexes: "
+        f"floor, a bare copy of the same users, posts and follows, their indexes and vacuum: "
         f"{bare:.1f} s; the load took {seconds:.1f} s; ratio {seconds / bare:.2f}"
     )
 
@@ -86,7 +86,7 @@ def summary(
     for degree, ids in shape.readers().items():
         console.print(f"readers of exactly {degree:,} authors: users {ids[0]}–{ids[-1]}")
     console.print(
-        f"loaded in {seconds:.1f} s, to the commit; memory of this process, at its peak: "
+        f"loaded in {seconds:.1f} s, with the vacuum; memory of this process, at its peak: "
         f"{peak_mb:,} MB"
     )
 

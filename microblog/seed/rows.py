@@ -37,10 +37,10 @@ class Table:
     rows: int
     blocks: Callable[[], Iterator[Block]]
 
-    def statement(self, table: str, freeze: bool) -> str:
-        """Return the COPY statement into ``table``."""
-        options = [f"format {'binary' if self.binary else 'text'}", *(["freeze"] if freeze else [])]
-        return f"copy {table} ({self.columns}) from stdin (" + ", ".join(options) + ")"
+    def statement(self, table: str) -> str:
+        """Return the COPY statement into ``table``, made or truncated in the same transaction."""
+        form = "binary" if self.binary else "text"
+        return f"copy {table} ({self.columns}) from stdin (format {form}, freeze)"
 
 
 class Rows:

@@ -2,10 +2,24 @@
 -- requires: functions/seed_load
 --
 -- What a seeding is measured against: the same rows in plain tables, without constraints and
--- triggers, then the same indexes. The caller rolls it all back.
+-- triggers, then the same indexes, committed and vacuumed as a seeding is. The caller calls
+-- app.seed_floor_end afterwards.
 
 begin;
 set local role microblog_owner;
+
+create function app.seed_floor_end()
+returns void
+language plpgsql
+volatile
+set client_min_messages = warning
+as $$
+begin
+  drop table if exists app.seed_floor_users, app.seed_floor_posts, app.seed_floor_follows;
+end
+$$;
+
+comment on function app.seed_floor_end() is 'Drops what app.seed_floor_begin made';
 
 create function app.seed_floor_begin()
 returns void
@@ -13,6 +27,7 @@ language plpgsql
 volatile
 as $$
 begin
+  perform app.seed_floor_end();  -- of a caller that was killed
   create table app.seed_floor_users (like app.users including defaults);
   create table app.seed_floor_posts (like app.posts including defaults);
   create table app.seed_floor_follows (like app.follows including defaults);
@@ -20,7 +35,7 @@ end
 $$;
 
 comment on function app.seed_floor_begin() is
-  'Makes app.seed_floor_users, app.seed_floor_posts and app.seed_floor_follows, for a transaction that is rolled back';
+  'Makes app.seed_floor_users, app.seed_floor_posts and app.seed_floor_follows, without indexes';
 
 create function app.seed_floor_index(number integer)
 returns text

@@ -302,6 +302,14 @@ def test_the_rows_thread_ends_with_a_load_that_fails(
     assert [thread.name for thread in threading.enumerate() if thread.name == "rows"] == []
 
 
+def test_a_floor_that_was_broken_off_is_in_nobodys_way(database: Database) -> None:
+    before = schema_dump(database)
+    database.run("set role microblog_owner; select app.seed_floor_begin(); reset role")
+    assert schema_dump(database) != before
+    fill(database, floor=True)
+    assert schema_dump(database) == before
+
+
 def test_the_floor_and_what_was_loaded_are_printed(database: Database) -> None:
     seeded, printed = fill(database, floor=True)
     assert seeded.floor and seeded.entries > 1000

@@ -4,5 +4,6 @@ begin;
 
 drop function app.seed_floor_index;
 drop function app.seed_floor_begin;
+drop function app.seed_floor_end;
 
 commit;

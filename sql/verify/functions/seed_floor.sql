@@ -3,6 +3,7 @@
 begin;
 
 select
+  'app.seed_floor_end()'::regprocedure,
   'app.seed_floor_begin()'::regprocedure,
   'app.seed_floor_index(integer)'::regprocedure;
 
