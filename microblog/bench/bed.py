@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import psycopg
+from msgspec.structs import replace
 from rich.console import Console
 
 from microblog.bench import constant_proxy, record, redis_peer, replica_proxy
@@ -26,6 +27,8 @@ from microblog.stack.ports import free_ports
 from microblog.stack.privileges import service_user
 from microblog.stack.process import Process, wait_for
 
+AUDIT_ALL = 2_000_000  # follows up to which everybody's feeds are audited
+AUDIT_USERS = 20_000  # beyond
 SETUP_WITHIN = 300.0  # seconds that a statement of a setup may take
 SETTLED_WITHIN = 300.0  # seconds that queued jobs may take after a load
 SESSION = 30 * 86_400  # seconds: tokens outlive the longest run
@@ -49,6 +52,16 @@ left join pg_class p on p.oid = i.inhparent
 where c.relnamespace = 'app'::regnamespace and c.relkind = 'r'
 group by 1
 order by 1
+"""
+# Counters of everybody, and the feeds of everybody or, those of a full network taking more than
+# three minutes, of the reserved ids and some others, always the same.
+AUDIT_COUNTERS = "select count(*) from dba.counter_drift()"
+AUDIT_FEEDS = "select count(*) from dba.feed_drift()"
+AUDIT_SAMPLE = """
+select count(*)
+from dba.drift_sample(array(
+  select u.id from app.users u order by u.id > 21, hashint8(u.id), u.id limit %(users)s
+))
 """
 BUSY = """
 select count(*)
@@ -102,11 +115,18 @@ class Bed:
 
     # -- the stack and its data ------------------------------------------------------------------
 
-    def open(self, preset: str | Shape, fresh: bool = False, floor: bool = False) -> Data:
+    def open(
+        self,
+        preset: str | Shape,
+        fresh: bool = False,
+        floor: bool = False,
+        audit: bool = False,
+    ) -> Data:
         """Start the stack, fill an empty database with a preset, add what only benchmarks need.
 
         ``preset`` is one's name or a shape of one's own. ``fresh``: begin with an empty cluster.
         ``floor``: when seeding, also measure a bare COPY of the same rows.
+        ``audit``: compare feeds and counters with the definition at last.
         Raises StackError where the stack holds something else.
         """
         if fresh:
@@ -153,7 +173,8 @@ class Bed:
         kinds = self.connection.execute("select kind, count(*) from bench.people group by 1")
         self.kinds = {str(kind): int(count) for kind, count in kinds}
         self.settle()
-        return self._data(name, shape.seed)
+        data = self._data(name, shape.seed)
+        return self.audited(data) if audit else data
 
     def _data(self, preset: str, number: int) -> Data:
         row = self.connection.execute(SIZES).fetchone() or (0, 0, 0, 0, 0)
@@ -169,6 +190,24 @@ class Bed:
             tables={name: int(size) for name, size in self.connection.execute(TABLES)},
             people=self.kinds,
         )
+
+    def audited(self, data: Data) -> Data:
+        """Compare counters and feeds with the definition, and note what is not so."""
+        everybody = data.follows <= AUDIT_ALL
+        audited = data.users if everybody else min(AUDIT_USERS, data.users)
+        feeds = AUDIT_FEEDS if everybody else AUDIT_SAMPLE
+        began = time.monotonic()
+        self.connection.execute("set work_mem = '256MB'")
+        drift = 0
+        for query in (AUDIT_COUNTERS, feeds):
+            found = self.connection.execute(query, {"users": audited}).fetchone()
+            drift += int(found[0]) if found else 0
+        self.connection.execute("reset work_mem")
+        self.say(
+            f"bench: audited counters, and feeds of {audited:,} users: {drift} rows not as defined"
+            f" ({time.monotonic() - began:.0f} s)"
+        )
+        return replace(data, audited=audited, drift=drift)
 
     def reshape(self, shape: str) -> bool:
         """Have the stack pooled and in as many instances as ``shape`` says; whether it changed."""

@@ -209,6 +209,9 @@ class Data(msgspec.Struct, kw_only=True):
 
     ``tables``: bytes of each table of app with its indexes, partitions under their parent.
     ``people``: how many there are of each kind of bench/sql/kinds.sql.
+    ``audited``: users whose feeds were compared with the definition before anything was measured,
+    and everybody's counters with them; None where there was but the audit of the load. ``drift``:
+    rows of either that were not as defined.
     """
 
     preset: str
@@ -220,6 +223,8 @@ class Data(msgspec.Struct, kw_only=True):
     bytes: int
     tables: dict[str, int] = {}
     people: dict[str, int] = {}
+    audited: int | None = None
+    drift: int = 0
 
 
 class Run(msgspec.Struct, kw_only=True):

@@ -51,6 +51,7 @@ def run_scenarios(
     seed: int = 1,
     fresh: bool = False,
     floor: bool = False,
+    audit: bool = False,
     limit: float = LIMIT,
     say: Callable[[str], None] = lambda _: None,
     progress: bool = True,
@@ -59,16 +60,17 @@ def run_scenarios(
 
     ``seconds`` is the length of a round; one that says its own has it, unless ``quick``. ``seed``
     draws the load. The stack is filled with ``preset``, a name or a shape, if it is empty;
-    ``floor`` measures that against a bare COPY. ``limit``: seconds after which a scenario gets no
-    further round. Raises StackError where the stack cannot run; a scenario that cannot is among the
-    run's failures, and wrong answers are in the rounds. Ctrl-C ends the run with what was measured.
+    ``floor`` measures that against a bare COPY; ``audit`` then compares feeds and counters with the
+    definition. ``limit``: seconds after which a scenario gets no further round. Raises StackError
+    where the stack cannot run; a scenario that cannot is among the run's failures, and wrong
+    answers are in the rounds. Ctrl-C ends the run with what was measured.
     """
     if any(side.sends == "wrk" for scenario in scenarios for side in scenario.sides):
         wrk.binary()
     commit, changed = record.commit()
     machine = record.machine()
     with Bed(settings, say) as bed:
-        data = bed.open(preset, fresh=fresh, floor=floor)
+        data = bed.open(preset, fresh=fresh, floor=floor, audit=audit)
         run = Run(
             at=datetime.now(UTC).isoformat(timespec="seconds"),
             commit=commit,
@@ -370,7 +372,11 @@ def _operation(outcome: Outcome, name: str) -> Operation:
 
 def problems(run: Run) -> list[str]:
     """Return what must not be overlooked, a line for each: failed scenarios, wrong answers."""
-    return [f"{name} failed: {reason}" for name, reason in run.failures.items()] + [
+    drift = f"{run.data.drift} rows of feeds or counters are not as defined"
+    return [
+        *([drift] if run.data.drift else []),
+        *(f"{name} failed: {reason}" for name, reason in run.failures.items()),
+    ] + [
         f"{scenario.name}, {side.name}: {wrong}"
         for scenario in run.scenarios
         for side in scenario.sides

@@ -58,11 +58,12 @@ def command(
 ) -> None:
     """Measure SCENARIOS (default: all) at full scale, and fill the documents: about 40 minutes.
 
-    Seeds the full network beside a bare COPY of the same rows; runs all scenarios on it, those
-    that fill rival stores with every follow on a small one; measures the curves; writes README.md,
-    docs/benchmarks.md, docs/capacity.md and docs/plans. A step or a scenario that fails is told,
-    and the others go on. Measure one again with: bench run NAME --preset full, then bench report
-    with the files of both and --write. Exit code 1 where something failed or an answer was wrong.
+    Seeds the full network beside a bare COPY of the same rows and audits it; runs all scenarios on
+    it, those that fill rival stores with every follow on a small one; measures the curves; writes
+    README.md, docs/benchmarks.md, docs/capacity.md and docs/plans. A step or a scenario that fails
+    is told, and the others go on. Measure one again with: bench run NAME --preset full, then bench
+    report with the files of both and --write. Exit code 1 where something failed or an answer was
+    wrong.
     """
     steps = Steps()
     files: list[Path] = []
@@ -82,6 +83,7 @@ def command(
             preset=name,
             fresh=not keep and not (small and preset == "small"),
             floor=not small,
+            audit=True,
             say=say,
         )
         files.append(record.save(run))

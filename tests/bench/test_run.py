@@ -184,7 +184,7 @@ def settings() -> Iterator[Settings]:
 @pytest.fixture(scope="module")
 def run(settings: Settings) -> Run:
     return run_scenarios(
-        settings, SCENARIOS, rounds=1, seconds=1.0, preset=SHAPE, seed=3, progress=False
+        settings, SCENARIOS, rounds=1, seconds=1.0, preset=SHAPE, seed=3, audit=True, progress=False
     )
 
 
@@ -218,6 +218,13 @@ def test_a_wrong_answer_is_caught(run: Run) -> None:
     assert one.checked == len(one.wrong) > 0
     found = [line for line in problems(run) if line.startswith("lie, constant: timeline of user")]
     assert len(found) == len(one.wrong)
+
+
+def test_what_is_there_is_audited_before_it_is_measured(run: Run) -> None:
+    assert (run.data.audited, run.data.drift) == (SHAPE.users, 0)
+    drifted = replace(run, data=replace(run.data, drift=2))
+    assert problems(drifted)[0] == "2 rows of feeds or counters are not as defined"
+    assert len(problems(drifted)) == len(problems(run)) + 1
 
 
 def test_a_scenario_that_cannot_be_run_fails_alone(run: Run) -> None:
