@@ -13,11 +13,12 @@ from tests.support.plans import Executed, Node, recorder
 
 PAGE = 20
 MOST_NODES = 50  # of them, on average, each costs as much as a row of the page
+FOLLOWS_ALL = 3000
 
 
 @pytest.fixture(scope="module")
 def graph(module_database: Database) -> Database:
-    """Some thousand users; the last one follows everybody and has half of all entries."""
+    """Some thousand users; the last ones have half of all entries, FOLLOWS_ALL follows them all."""
     seed(module_database)
     whale = module_database.value("select max(id) from app.users")
     with module_database.superuser() as connection:
@@ -29,6 +30,18 @@ def graph(module_database: Database) -> Database:
             " from app.posts p, generate_series(%s::bigint, %s) u (id)"
             " where not p.is_reply on conflict do nothing",
             [whale - 4, whale],
+        )
+        connection.execute(
+            "insert into app.follows (follower_id, followed_id)"
+            " select %s, u.id from app.users u where u.id <> %s on conflict do nothing",
+            [FOLLOWS_ALL, FOLLOWS_ALL],
+        )
+        # Many of the last are pulled too, and have posted nothing since: more than the average
+        # reader follows, whom the planner has in mind. Fewer it would look up one by one anyway.
+        connection.execute(
+            "insert into app.pull_ranges (author_id, from_id)"
+            " select u.id, app.post_id_at(now() + interval '1 day')"
+            " from app.users u where u.id < 10000 order by u.id desc limit 130"
         )
         connection.execute("vacuum analyze")
     return module_database
@@ -65,6 +78,25 @@ def test_a_page_looks_up_the_posts_of_its_entries_and_no_others(graph: Database)
     ]
     assert read
     assert max(read)[0] <= PAGE + 1, max(read)[1]
+
+
+def test_a_page_looks_up_the_pulled_among_thousands_of_follows_and_no_others(
+    graph: Database,
+) -> None:
+    pulled = graph.value("select count(*) from app.pull_ranges")
+    executed = page(graph, FOLLOWS_ALL, None)
+    assert executed[-1].plan["Actual Rows"] == PAGE
+    read = [
+        (
+            (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"],
+            str(one),
+        )
+        for one in executed
+        for node in one.nodes()
+        if node.get("Relation Name") == "follows"
+    ]
+    assert read
+    assert max(read)[0] <= pulled, max(read)[1]
 
 
 def test_a_page_has_few_plan_nodes(graph: Database) -> None:
