@@ -210,22 +210,37 @@ begin
 end
 $$;
 
--- The whole delivery of a post, committed: chunk by chunk, as the worker does it, and in one bare
--- statement. What is delivered stays: it is a post of somebody whom they follow.
-create or replace procedure bench.fan_out_chunked()
+-- The whole delivery of a post, committed: as a worker does it, a job in chunks, each claimed, run in a
+-- subtransaction of its own and recorded (the stack's worker is paused meanwhile, see the scenario);
+-- and in one bare statement. An error where a chunk leaves no record in app.jobs.
+create or replace procedure bench.fan_out_worked()
 language plpgsql
 as $$
 declare
   v_author_id constant bigint := (select p.user_id from bench.people p where p.kind = 'crowd');
-  v_args constant jsonb := jsonb_build_object(
-    'post_id', bench.new_post(), 'author_id', v_author_id
+  v_job_id constant bigint := app.job_add(
+    'fan_out', jsonb_build_object('post_id', bench.new_post(), 'author_id', v_author_id)
   );
+  v_before bigint := 0;
   v_progress bigint;
+  v_chunks bigint := 0;
+  v_done integer;
 begin
+  commit;
   loop
-    v_progress := app.job_fan_out(v_args, v_progress);
+    -- Its turn may first be that of jobs that the schedule queued.
+    if app.job_work('bench') is distinct from 'fan_out' then
+      commit;
+      continue;
+    end if;
     commit;
-    exit when v_progress is null;
+    select j.progress, j.chunks into v_progress, v_done from app.jobs j where j.id = v_job_id;
+    exit when not found;
+    v_chunks := v_chunks + 1;
+    if v_progress <= v_before or v_done <> v_chunks then
+      raise exception 'chunk % of job % recorded % and % chunks', v_chunks, v_job_id, v_progress, v_done;
+    end if;
+    v_before := v_progress;
   end loop;
 end
 $$;

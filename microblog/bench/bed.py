@@ -3,8 +3,8 @@
 import os
 import time
 import urllib.request
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -12,6 +12,7 @@ from typing import Any, Self
 import psycopg
 from rich.console import Console
 
+from microblog import page_cache
 from microblog.bench import constant_proxy, record, redis_peer, replica_proxy
 from microblog.bench.cost import Peak
 from microblog.bench.generators import vegeta
@@ -33,13 +34,13 @@ SESSION = 30 * 86_400  # seconds: tokens outlive the longest run
 SIZES = """
 select
   (select count(*) from app.users) - count(c.user_id),
-  (select count(*) from app.follows) - coalesce(sum(c.followers_count), 0),
+  (select count(*) from app.follows) - coalesce(sum(c.followers_count + c.following_count), 0),
   (select count(*) from app.posts),
   (select count(*) from app.feed_entries),
   pg_database_size(current_database())
 from bench.people p
 join app.user_counters c on c.user_id = p.user_id
-where p.kind = 'crowd'
+where p.kind in ('crowd', 'horizon_5000')
 """
 TABLES = """
 select coalesce(p.relname, c.relname), sum(pg_total_relation_size(c.oid))
@@ -255,6 +256,30 @@ class Bed:
     def queued(self) -> int:
         """Return how many jobs wait or are being worked on."""
         return int(self._value("select count(*) from app.jobs where state = 'queued'"))
+
+    def unchanged(self) -> tuple[int, int]:
+        """Return how many requests the proxy has answered so far, and how many of them with a 304.
+
+        No other answer of the stack's has a status from 300 to 399.
+        """
+        stat = page_cache.Proxy(proxy.admin_socket(self.settings)).stat()
+        classes = [int(stat[f"hrsp_{kind}"]) for kind in ("1xx", "2xx", "3xx", "4xx", "5xx")]
+        return sum(classes), classes[2]
+
+    @contextmanager
+    def worker(self, how: str) -> Iterator[None]:
+        """Have the worker run, or pause it: it ends the chunk in hand and stops."""
+        names = [name for name in self.stack.supervisor.processes() if name.startswith("worker")]
+        if how == "runs" or not names:
+            yield
+            return
+        for name in names:
+            self.stack.supervisor.stop_program(name)
+        try:
+            yield
+        finally:
+            for name in names:
+                self.stack.supervisor.start_program(name)
 
     def limits(self, which: str) -> bool:
         """Switch the rate limits off, or so high that none refuses; whether that was a change.

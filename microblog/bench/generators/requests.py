@@ -20,6 +20,7 @@ class Request:
 
     call: Call
     user: int
+    path: str
     cursor: str
     data: bytes
 
@@ -66,7 +67,7 @@ class Requests:
         if call.method != "GET":
             head.append(f"Content-Length: {len(body)}")
         data = ("\r\n".join(head) + "\r\n\r\n").encode() + body
-        return Request(call, user, cursor, data)
+        return Request(call, user, path, cursor, data)
 
     def walked(self, request: Request, cursor: str) -> None:
         """Note where this user's page ended; the walk starts anew at its end."""
