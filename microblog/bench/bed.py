@@ -144,9 +144,8 @@ class Bed:
             )
         self.run_sql("sql/objects.sql")
         self.run_sql("sql/kinds.sql")
-        self.run_sql(
-            "sql/counters_never_wait.sql"
-        )  # a run that was broken off may have left others
+        for file in ("sql/counters_never_wait.sql", "sql/cache_told.sql"):
+            self.run_sql(file)  # a run that was broken off may have left others
         self._set("session_lifetime", SESSION)
         self.limits("raised")
         self.connection.execute("notify pgrst, 'reload schema'")
@@ -226,6 +225,8 @@ class Bed:
             self.run_sql("sql/twip_naive.sql")
         if load.store == "redis" or load.pushes:
             self.redis(graph=bool(load.store))
+        if load.store:
+            self.run_sql("sql/twip_reset.sql")
         self.settle()
         self.quiet()
         if self.replica:
@@ -245,12 +246,18 @@ class Bed:
             for row in self.connection.execute((BENCH / file).read_text().encode())
         ]
 
-    def forget(self, begun: int) -> None:
+    def forget(self, begun: int, store: str = "") -> None:
         """Delete the posts from this id on: timelines are as they were before a round.
 
-        Otherwise a few authors who post thousands of times would fill everybody's pages.
+        Otherwise a few authors who post thousands of times would fill everybody's pages. ``store``:
+        follows that the Twip mix made go as well, here and in its rivals.
         """
         self.connection.execute("delete from app.posts where id >= %s", [begun])
+        if store:
+            self.run_sql("sql/twip_reset.sql")
+        if store == "redis":
+            self._graph = False
+            self.redis(graph=True)
         self.settle()
 
     def queued(self) -> int:

@@ -250,7 +250,7 @@ class Turner:
                 generate(replace(job, seconds=warmup, samples=0, seed=job.seed + 500_000))
             self.warm.add(load.name)
             bed.settle()
-            bed.forget(begun)
+            bed.forget(begun, load.store)
         begun = check.newest_post(bed.connection)
         for file in load.queue:
             bed.run_sql(file)
@@ -274,11 +274,11 @@ class Turner:
         wrong += check.wrong(bed.connection, samples, begun) + bed.prove(load.proofs)
         if any(call.check for call in load.calls) and not samples:
             wrong.append("no answer was checked")
-        bed.forget(begun)
+        bed.forget(begun, load.store)
         return Round(
             at=at,
             seconds=outcome.seconds,
-            value=self.value(outcome),
+            value=self.value(outcome, settle),
             count=outcome.count,
             rate=outcome.count / outcome.seconds,
             offered=load.rate,
@@ -346,13 +346,17 @@ class Turner:
             outcome = generate(job)
             return replace(outcome, samples=watched.result().samples)
 
-    def value(self, outcome: Outcome) -> float:
-        """Return what the scenario measures: answers per second, or milliseconds."""
+    def value(self, outcome: Outcome, settle: float = 0.0) -> float:
+        """Return what the scenario measures: answers per second, or milliseconds.
+
+        ``settle``: seconds that what was left behind took, which a rate may have to count.
+        """
         scenario = self.scenario
         tally = outcome.operations.get(scenario.of)
         if scenario.measure == "rate":
             worth = (self.bed.figure(scenario.worth) or 0.0) if scenario.worth else 1.0
-            return (tally.count if tally else outcome.count) * worth / outcome.seconds
+            seconds = outcome.seconds + (settle if scenario.settled else 0.0)
+            return (tally.count if tally else outcome.count) * worth / seconds
         taken = histogram.decode(tally.histogram) if tally else outcome.all_latencies()
         return float(getattr(histogram.latency(taken), scenario.measure))
 

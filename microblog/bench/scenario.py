@@ -34,7 +34,8 @@ class Call(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     what sampled answers are compared with (bench/sql/definition.sql, profile_definition.sql); a
     round in which none was is wrong. ``by`` is who asks: the scenario's users, or the author with
     the most followers of those whose posts are delivered. ``conditional`` is the share of requests
-    that name the page they have in If-None-Match, which is asked for beforehand.
+    that name the page they have in If-None-Match, which is asked for beforehand; ``if_none_match``
+    is what all of them send there.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Call(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     by: Literal["users", "celebrity"] = "users"
     pages: int = 50
     conditional: float = 0.0
+    if_none_match: str = ""
 
     def right(self, status: int) -> bool:
         """Whether an answer with this status is right in kind."""
@@ -176,6 +178,7 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     ``measure`` is rate or a percentile of the latency, ``of`` the operation (empty: of all).
     ``worth`` is a file of SQL that says how many units of a rate one answer is, empty: one.
+    ``settled``: a rate is over the time until the jobs that a round left behind were done.
     ``warmup`` are seconds that count for nothing, before a side's first round and after each change
     of the stack. ``seconds`` is the length of a round in full runs (0: that of the run), ``rounds``
     how many there are at most (0: as many as the run says), ``limit`` the seconds after which there
@@ -189,6 +192,7 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     measure: str = "rate"
     of: str = ""
     worth: str = ""
+    settled: bool = False
     quick: bool = False
     seconds: float = 0.0
     rounds: int = 0
@@ -289,6 +293,8 @@ def _side_problems(side: Load) -> list[str]:
         found.append("conditional is a share, from 0 to 1")
     if side.sends != "wrk" and any(call.conditional for call in side.calls):
         found.append("conditional requests are sent by wrk")
+    if side.sends != "own" and any(call.if_none_match for call in side.calls):
+        found.append("if_none_match is sent by the own generator")
     if side.sends not in ("own", "wrk", "vegeta", "pgbench") and side.rate is not None:
         found.append("only calls and scripts are sent at a rate; leave it out")
     if side.stack not in STACKS:

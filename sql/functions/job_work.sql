@@ -17,6 +17,9 @@ comment on function app.job_add(text, jsonb) is 'Queues a job; it runs once this
 -- The handler runs in a subtransaction of its own, so that a failure undoes the chunk and
 -- nothing else, and the record of the failure commits. A worker that is killed leaves no record
 -- and no lock: the job is as it was after the chunk before.
+--
+-- The commit waits for no disk. Nobody was promised a chunk: if the server crashes before it is
+-- flushed, what it did and the record of it are gone together, and the job does it again.
 create function app.job_work(worker_name text)
 returns text
 language plpgsql
@@ -29,6 +32,8 @@ declare
   v_progress bigint;
   v_attempts integer;
 begin
+  perform set_config('synchronous_commit', 'off', true);
+
   -- Two workers may look at the schedule at once: each due row is queued by one of them.
   with due as (
     select s.kind

@@ -60,6 +60,8 @@ class Requests:
         head = [f"{call.method} {path} HTTP/1.1", f"Host: {self._host}"]
         if not call.anonymous:
             head.append(f"Authorization: Bearer {token}")
+        if call.if_none_match:
+            head.append(f"If-None-Match: {call.if_none_match}")
         body = b""
         if call.body:
             body = "".join([self._fill(part, values) for part in body_parts]).encode()
