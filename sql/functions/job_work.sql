@@ -15,8 +15,8 @@ end;
 comment on function app.job_add(text, jsonb) is 'Queues a job; it runs once this transaction commits. Returns its id';
 
 -- Many large jobs may come at once, and a short one behind them would wait for a chunk of each: so
--- theirs is not the turn of their arrival. Where nobody else is there they are taken all the same, and
--- nobody who comes later than the grace goes first.
+-- theirs is not the turn of their arrival. Where nobody else is there they are taken all the same,
+-- and nobody who comes later than the grace goes first.
 create function app.job_turn(followers bigint)
 returns timestamptz
 language sql
