@@ -3,7 +3,9 @@
 select q.waiting || ' deliveries of ' || q.needed || ' were still queued'
 from (
   select
-    coalesce(sum(case when j.progress is null then a.active else w.left_over end), 0) as waiting,
+    coalesce(
+      sum(case when j.progress is null then a.active else w.left_over end) filter (where j.id > 0), 0
+    ) as waiting,
     least(1000000, 2500 * max(a.active)) as needed
   from bench.celebrity b
   cross join lateral (

@@ -488,7 +488,7 @@ def test_what_is_wrong_with_the_counters_is_a_wrong_answer(settings: Settings, r
             "update app.user_counters set followers_count = followers_count + 1 where user_id = 1"
         )
         (found,) = bed.prove(["sql/largest_counts.sql"])
-        assert found.startswith("followers of user 1: 151 counted, 150 there are")
+        assert found.startswith("followers of user 1: 161 counted, 160 there are")
         bed.connection.execute(
             "update app.user_counters set followers_count = followers_count - 1 where user_id = 1"
         )
