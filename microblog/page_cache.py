@@ -86,11 +86,15 @@ class Proxy:
             if len(row) == 3 and row[1].startswith("filled:")
         }
 
-    def figures(self) -> Figures:
-        """Return what it holds, as of the last listing, and did."""
+    def stat(self) -> dict[str, str]:
+        """Return HAProxy's own statistics of the public door, by its names."""
         head, *rows = (line.split(",") for line in self.ask("show stat").splitlines() if line)
         public = next(row for row in rows if row[:2] == ["public", "FRONTEND"])
-        stat = dict(zip(head, public, strict=False))
+        return dict(zip(head, public, strict=False))
+
+    def figures(self) -> Figures:
+        """Return what it holds, as of the last listing, and did."""
+        stat = self.stat()
         lookups, hits = int(stat["cache_lookups"]), int(stat["cache_hits"])
         begin = time.monotonic()
         if begin >= self._next_listing:

@@ -2,10 +2,14 @@
 -- objects.sql, which makes the table.
 --
 --   active        timeline kept, a full first page; no more than 100 followers
+--   any           timeline kept, whatever is in it, and however many followers
 --   page_50       the same, and as many posts as 50 pages take; cursor: where page 49 ended
 --   inactive      timeline not kept: a page is gathered from follows and posts
 --   horizon       timeline kept in its newest part only; cursor: where that part ends
+--   horizon_5000  made-up users who follow 5,000 authors, or all there are; cursor: the same
+--   last_5000     the same users; cursor: their last page comes after it
 --   ten           authors with about 10 followers, whose posts are delivered in the posting call
+--   hundred_fifty authors with about 150 followers, whose posts are delivered by a job
 --   five_thousand the ten authors nearest to 5,000 followers
 --   largest       the author with the most followers
 --   crowd         a made-up author followed by 100,000 active users, or all there are
@@ -158,6 +162,79 @@ begin
   where f.followed_id = v_crowd and c.user_id = f.follower_id;
   set local session_replication_role = origin;
   insert into bench.people (kind, number, user_id) values ('crowd', 1, v_crowd);
+end
+$$;
+
+-- Readers of 5,000 authors of whom the first page is kept, and nothing below it.
+do $$
+declare
+  v_id bigint;
+begin
+  if exists (select from bench.people p where p.kind = 'horizon_5000') then
+    return;
+  end if;
+
+  set local session_replication_role = replica;
+  for v_number in 1 .. 10 loop
+    insert into app.users (username) values ('bench_reader_' || v_number) returning id into v_id;
+    insert into app.follows (follower_id, followed_id)
+    select v_id, f.user_id
+    from (
+      select p.author_id as user_id
+      from (select distinct q.author_id from app.posts q where not q.is_reply) p
+      where p.author_id is not null
+      order by hashint8(p.author_id + v_number), p.author_id
+      limit 5000
+    ) f;
+    insert into app.user_counters (user_id, following_count)
+    select v_id, count(*) from app.follows f where f.follower_id = v_id;
+    update app.user_counters c
+    set followers_count = c.followers_count + 1
+    from app.follows f
+    where f.follower_id = v_id and c.user_id = f.followed_id;
+    insert into app.feed_states (user_id, delivered_from, complete_from)
+    select v_id, t.id, t.id from bench.timeline(v_id) t order by t.id desc offset 19 limit 1;
+    insert into app.feed_entries (user_id, post_id)
+    select v_id, t.id
+    from bench.timeline(v_id) t
+    join app.feed_states s on s.user_id = v_id and t.id >= s.complete_from
+    where not app.is_pulled(t.author_id, t.id);
+    insert into bench.people (kind, number, user_id, cursor)
+    select 'horizon_5000', v_number, s.user_id, s.complete_from
+    from app.feed_states s
+    where s.user_id = v_id
+    union all
+    (select 'last_5000', v_number, v_id, t.id from bench.timeline(v_id) t order by t.id offset 20 limit 1);
+  end loop;
+end
+$$;
+
+do $$
+begin
+  if exists (select from bench.people p where p.kind = 'any') then
+    return;
+  end if;
+
+  insert into bench.people (kind, number, user_id)
+  select 'any', row_number() over (order by hashint8(a.user_id), a.user_id), a.user_id
+  from (
+    select s.user_id
+    from app.feed_states s
+    where s.complete_from = 0
+      and s.user_id not in (select p.user_id from bench.people p where p.kind = 'crowd')
+    order by hashint8(s.user_id), s.user_id
+    limit 3000
+  ) a;
+
+  insert into bench.people (kind, number, user_id)
+  select 'hundred_fifty', row_number() over (order by n.distance, n.user_id), n.user_id
+  from (
+    select c.user_id, abs(c.followers_count - 150) as distance
+    from app.user_counters c
+    where c.followers_count between 1 + app.setting('fan_out_sync_limit') and 200
+    order by 2, hashint8(c.user_id)
+    limit 40
+  ) n;
 end
 $$;
 

@@ -61,6 +61,11 @@ select f.follower_id, p.id from naive.posts p join naive.follows f on f.followed
 union all
 select p.author_id, p.id from naive.posts p;
 
+-- What twip_reset.sql goes back to.
+create table naive.beginning as select max(p.id) as last_post from naive.posts p;
+create table naive.users_before as
+select u.id, u.followers_count, u.posts_count from naive.users u;
+
 create function naive.tg_post() returns trigger language plpgsql as $$
 begin
   insert into naive.timeline (user_id, post_id) values (new.author_id, new.id);
@@ -84,12 +89,12 @@ $$;
 create trigger follow after insert on naive.follows for each row execute function naive.tg_follow();
 
 create function naive.check_page(reader_id bigint)
-returns table (id bigint, content text, created_at timestamptz, author json)
+returns table (id bigint, content text, author json)
 language sql
 stable
 begin atomic
   select
-    p.id, p.content, p.created_at, json_build_object('id', u.id, 'username', u.username)
+    p.id, p.content, json_build_object('id', u.id, 'username', u.username)
   from naive.timeline t
   join naive.posts p on p.id = t.post_id
   join naive.users u on u.id = p.author_id

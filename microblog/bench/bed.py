@@ -3,8 +3,8 @@
 import os
 import time
 import urllib.request
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -13,6 +13,7 @@ import psycopg
 from msgspec.structs import replace
 from rich.console import Console
 
+from microblog import page_cache
 from microblog.bench import constant_proxy, record, redis_peer, replica_proxy
 from microblog.bench.cost import Peak
 from microblog.bench.generators import vegeta
@@ -29,6 +30,8 @@ from microblog.stack.process import Process, wait_for
 
 AUDIT_ALL = 2_000_000  # follows up to which everybody's feeds are audited
 AUDIT_USERS = 20_000  # beyond
+# What sides may have changed: each begins with the schema as it is deployed.
+AS_DEPLOYED = ("sql/counters_never_wait.sql", "sql/cache_told.sql")
 SETUP_WITHIN = 300.0  # seconds that a statement of a setup may take
 SETTLED_WITHIN = 300.0  # seconds that queued jobs may take after a load
 SESSION = 30 * 86_400  # seconds: tokens outlive the longest run
@@ -36,13 +39,13 @@ SESSION = 30 * 86_400  # seconds: tokens outlive the longest run
 SIZES = """
 select
   (select count(*) from app.users) - count(c.user_id),
-  (select count(*) from app.follows) - coalesce(sum(c.followers_count), 0),
+  (select count(*) from app.follows) - coalesce(sum(c.followers_count + c.following_count), 0),
   (select count(*) from app.posts),
   (select count(*) from app.feed_entries),
   pg_database_size(current_database())
 from bench.people p
 join app.user_counters c on c.user_id = p.user_id
-where p.kind = 'crowd'
+where p.kind in ('crowd', 'horizon_5000')
 """
 TABLES = """
 select coalesce(p.relname, c.relname), sum(pg_total_relation_size(c.oid))
@@ -163,9 +166,6 @@ class Bed:
             )
         self.run_sql("sql/objects.sql")
         self.run_sql("sql/kinds.sql")
-        self.run_sql(
-            "sql/counters_never_wait.sql"
-        )  # a run that was broken off may have left others
         self._set("session_lifetime", SESSION)
         self.limits("raised")
         self.connection.execute("notify pgrst, 'reload schema'")
@@ -257,13 +257,15 @@ class Bed:
     def ready(self, load: Load) -> bool:
         """Make everything as this load wants it; whether the stack or its limits were changed."""
         changed = self.reshape(load.stack) | self.limits(load.limits)
-        for file in load.setup:
+        for file in (*AS_DEPLOYED, *load.setup):
             self.run_sql(file)
         if load.store == "naive" and self._value("select to_regclass('naive.posts') is null"):
             self.say("bench: filling the tables with row triggers")
             self.run_sql("sql/twip_naive.sql")
         if load.store == "redis" or load.pushes:
             self.redis(graph=bool(load.store))
+        if load.store:
+            self.run_sql("sql/twip_reset.sql")
         self.settle()
         self.quiet()
         if self.replica:
@@ -283,17 +285,47 @@ class Bed:
             for row in self.connection.execute((BENCH / file).read_text().encode())
         ]
 
-    def forget(self, begun: int) -> None:
+    def forget(self, begun: int, store: str = "") -> None:
         """Delete the posts from this id on: timelines are as they were before a round.
 
-        Otherwise a few authors who post thousands of times would fill everybody's pages.
+        Otherwise a few authors who post thousands of times would fill everybody's pages. ``store``:
+        follows that the Twip mix made go as well, here and in its rivals.
         """
         self.connection.execute("delete from app.posts where id >= %s", [begun])
+        if store:
+            self.run_sql("sql/twip_reset.sql")
+        if store == "redis":
+            self._graph = False
+            self.redis(graph=True)
         self.settle()
 
     def queued(self) -> int:
         """Return how many jobs wait or are being worked on."""
         return int(self._value("select count(*) from app.jobs where state = 'queued'"))
+
+    def unchanged(self) -> tuple[int, int]:
+        """Return how many requests the proxy has answered so far, and how many of them with a 304.
+
+        No other answer of the stack's has a status from 300 to 399.
+        """
+        stat = page_cache.Proxy(proxy.admin_socket(self.settings)).stat()
+        classes = [int(stat[f"hrsp_{kind}"]) for kind in ("1xx", "2xx", "3xx", "4xx", "5xx")]
+        return sum(classes), classes[2]
+
+    @contextmanager
+    def worker(self, how: str) -> Iterator[None]:
+        """Have the worker run, or pause it: it ends the chunk in hand and stops."""
+        names = [name for name in self.stack.supervisor.processes() if name.startswith("worker")]
+        if how == "runs" or not names:
+            yield
+            return
+        for name in names:
+            self.stack.supervisor.stop_program(name)
+        try:
+            yield
+        finally:
+            for name in names:
+                self.stack.supervisor.start_program(name)
 
     def limits(self, which: str) -> bool:
         """Switch the rate limits off, or so high that none refuses; whether that was a change.

@@ -33,6 +33,7 @@ CHANGED_WARMUP = 1.5  # seconds at least after a change of the stack or its limi
 QUICK_WARMUP = 0.5  # seconds at most in a quick pass
 LIMIT = 240.0  # seconds after which a scenario gets no further round
 BESIDE = 2.0  # seconds that a turn takes beside its load, before that is known
+SHARE_OFF = 0.05  # by which the share of 304s may differ from what a side says
 BROKEN = "broken off"
 
 T = TypeVar("T")
@@ -247,33 +248,39 @@ class Turner:
         warmup = max(self.scenario.warmup, CHANGED_WARMUP) if changed else self.scenario.warmup
         if warmup and (changed or load.name not in self.warm):
             begun = check.newest_post(bed.connection)
-            generate(replace(job, seconds=warmup, samples=0, seed=job.seed + 500_000))
+            with bed.worker(load.worker):
+                generate(replace(job, seconds=warmup, samples=0, seed=job.seed + 500_000))
             self.warm.add(load.name)
             bed.settle()
-            bed.forget(begun)
+            bed.forget(begun, load.store)
         begun = check.newest_post(bed.connection)
         for file in load.queue:
             bed.run_sql(file)
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        with Meter(bed.connection, bed.pids()) as meter:
+        with bed.worker(load.worker), Meter(bed.connection, bed.pids()) as meter:
+            before = bed.unchanged()
             outcome = self.send(job)
             meter.generator = outcome.cpu or None
             left = bed.queued()
+            wrong = bed.prove(load.at_end) + other_share(load, before, bed.unchanged())
             if load.queue:  # what was queued on purpose is not waited for
                 bed.forget(begun)
-            settle = bed.settle()
+            settle = bed.settle() if load.worker == "runs" else 0.0
+        bed.settle()
         samples = [one for one in outcome.samples if one.user not in set(outcome.unsteady)]
         if not outcome.count:
             raise StackError(
                 f"{self.scenario.name}: {load.name!r} got no right answer in {self.seconds:g} s",
                 f"Errors: {outcome.errors}" if outcome.errors else "",
             )
-        wrong = check.wrong(bed.connection, samples, begun) + bed.prove(load.proofs)
-        bed.forget(begun)
+        wrong += check.wrong(bed.connection, samples, begun) + bed.prove(load.proofs)
+        if any(call.check for call in load.calls) and not samples:
+            wrong.append("no answer was checked")
+        bed.forget(begun, load.store)
         return Round(
             at=at,
             seconds=outcome.seconds,
-            value=self.value(outcome),
+            value=self.value(outcome, settle),
             count=outcome.count,
             rate=outcome.count / outcome.seconds,
             offered=load.rate,
@@ -341,12 +348,17 @@ class Turner:
             outcome = generate(job)
             return replace(outcome, samples=watched.result().samples)
 
-    def value(self, outcome: Outcome) -> float:
-        """Return what the scenario measures: answers per second, or milliseconds."""
+    def value(self, outcome: Outcome, settle: float = 0.0) -> float:
+        """Return what the scenario measures: answers per second, or milliseconds.
+
+        ``settle``: seconds that what was left behind took, which a rate may have to count.
+        """
         scenario = self.scenario
         tally = outcome.operations.get(scenario.of)
         if scenario.measure == "rate":
-            return (tally.count if tally else outcome.count) / outcome.seconds
+            worth = (self.bed.figure(scenario.worth) or 0.0) if scenario.worth else 1.0
+            seconds = outcome.seconds + (settle if scenario.settled else 0.0)
+            return (tally.count if tally else outcome.count) * worth / seconds
         taken = histogram.decode(tally.histogram) if tally else outcome.all_latencies()
         return float(getattr(histogram.latency(taken), scenario.measure))
 
@@ -358,6 +370,20 @@ def rotated(sides: list[T], number: int) -> list[T]:
     """
     start = number % len(sides)
     return sides[start:] + sides[:start]
+
+
+def other_share(load: Load, before: tuple[int, int], after: tuple[int, int]) -> list[str]:
+    """Say so where the share of 304s is not the share of requests that name their page.
+
+    ``before`` and ``after`` are answers and 304s, as the proxy counts them. Requests beside wrk's,
+    whose answers are checked, name none.
+    """
+    wanted = sum(call.weight * call.conditional for call in load.calls)
+    wanted /= sum(call.weight for call in load.calls) or 1.0
+    answers, unchanged = (end - start for start, end in zip(before, after, strict=True))
+    if not wanted or abs(unchanged / max(answers, 1) - wanted) <= SHARE_OFF:
+        return []
+    return [f"{unchanged} of {answers} answers were a 304, not {wanted:.0%}"]
 
 
 def _operation(outcome: Outcome, name: str) -> Operation:

@@ -31,9 +31,11 @@ class Call(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     ``path`` and ``body`` may hold {user} (the id of who asks), {other} (any user's id), {text}
     (some words) and {cursor} (where the last page of this user ended; a walk of ``pages`` pages,
     then from the top). ``expect``: statuses that are right, by default 200 to 299. ``check`` names
-    the feed that sampled answers are compared with. ``by`` is who asks: the scenario's users, or
-    the author with the most followers of those whose posts are delivered. ``conditional`` is the
-    share of requests that name the page they have in If-None-Match, which is asked for beforehand.
+    what sampled answers are compared with (bench/sql/definition.sql, profile_definition.sql); a
+    round in which none was is wrong. ``by`` is who asks: the scenario's users, or the author with
+    the most followers of those whose posts are delivered. ``conditional`` is the share of requests
+    that name the page they have in If-None-Match, which is asked for beforehand; ``if_none_match``
+    is what all of them send there.
     """
 
     name: str
@@ -43,10 +45,11 @@ class Call(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     weight: float = 1.0
     anonymous: bool = False
     expect: list[int] = []
-    check: Literal["", "timeline"] = ""
+    check: Literal["", "timeline", "following", "pull", "public", "author", "profile"] = ""
     by: Literal["users", "celebrity"] = "users"
     pages: int = 50
     conditional: float = 0.0
+    if_none_match: str = ""
 
     def right(self, status: int) -> bool:
         """Whether an answer with this status is right in kind."""
@@ -70,7 +73,8 @@ class Delivery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     ``by`` is a kind of authors (bench/sql/kinds.sql). ``post`` is a function of the schema bench
     from an author to a post's id, ``sees`` one of (reader, post) that tells whether the post is on
     the reader's page. ``work``, if there is one, delivers a post: a job that waits for nobody.
-    ``at_once``: it is an error where a reader does not see it at the first look.
+    ``at_once``: it is an error where a reader does not see it at the first look. ``readers`` are
+    drawn at random among the followers, beside the first and the last ones.
     """
 
     by: str
@@ -78,6 +82,7 @@ class Delivery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     sees: str = "sees"
     work: str = ""
     at_once: bool = False
+    readers: int = 6
 
 
 class Load(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -94,7 +99,9 @@ class Load(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     ``limits``: rate limits count, but are too high to refuse anything, or are switched off.
     ``setup`` is SQL before each round; ``queue`` the same once everything has settled: it may leave
     jobs behind. ``proofs`` are queries after each round; every row that one returns is a wrong
-    answer. ``variables`` are given to the pgbench scripts, beside users, the number of users, and
+    answer. ``at_end`` are such queries at the end of the load, before anything has settled.
+    ``worker``: whether the stack's worker runs during the load, or is paused, where the load does
+    its work. ``variables`` are given to the pgbench scripts, beside users, the number of users, and
     the number of people of each kind.
     ``target`` is what the subject's measure should be in multiples of this side's, ``aim`` what it
     would better be.
@@ -123,6 +130,8 @@ class Load(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     setup: list[str] = []
     queue: list[str] = []
     proofs: list[str] = []
+    at_end: list[str] = []
+    worker: Literal["runs", "paused"] = "runs"
     target: float | None = None
     aim: float | None = None
 
@@ -168,6 +177,8 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Loads that take turns, the subject first, and what is measured of them.
 
     ``measure`` is rate or a percentile of the latency, ``of`` the operation (empty: of all).
+    ``worth`` is a file of SQL that says how many units of a rate one answer is, empty: one.
+    ``settled``: a rate is over the time until the jobs that a round left behind were done.
     ``warmup`` are seconds that count for nothing, before a side's first round and after each change
     of the stack. ``seconds`` is the length of a round in full runs (0: that of the run), ``rounds``
     how many there are at most (0: as many as the run says), ``limit`` the seconds after which there
@@ -180,6 +191,8 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     unit: str = ""
     measure: str = "rate"
     of: str = ""
+    worth: str = ""
+    settled: bool = False
     quick: bool = False
     seconds: float = 0.0
     rounds: int = 0
@@ -243,6 +256,8 @@ def _problems(scenario: Scenario) -> list[str]:
             found.append(f"a target is for {target.side!r}, which is no side")
     if len({bool(side.figure) for side in scenario.sides} | {scenario.measure == "figure"}) > 1:
         found.append('measure = "figure" and sides with a figure belong together')
+    if scenario.worth and not (scenario.measure == "rate" and (BENCH / scenario.worth).is_file()):
+        found.append("worth is a file of SQL below bench/, for a rate")
     for side in scenario.sides:
         found += [f"side {side.name!r}: {problem}" for problem in _side_problems(side)]
         if scenario.of and scenario.of not in _operations(side):
@@ -278,6 +293,8 @@ def _side_problems(side: Load) -> list[str]:
         found.append("conditional is a share, from 0 to 1")
     if side.sends != "wrk" and any(call.conditional for call in side.calls):
         found.append("conditional requests are sent by wrk")
+    if side.sends != "own" and any(call.if_none_match for call in side.calls):
+        found.append("if_none_match is sent by the own generator")
     if side.sends not in ("own", "wrk", "vegeta", "pgbench") and side.rate is not None:
         found.append("only calls and scripts are sent at a rate; leave it out")
     if side.stack not in STACKS:
@@ -301,6 +318,7 @@ def used_files(side: Load) -> list[str]:
         *side.setup,
         *side.queue,
         *side.proofs,
+        *side.at_end,
         *scripts,
         *([side.figure] if side.figure else []),
     ]

@@ -14,9 +14,30 @@ end;
 
 comment on function app.job_add(text, jsonb) is 'Queues a job; it runs once this transaction commits. Returns its id';
 
+-- Many large jobs may come at once, and a short one behind them would wait for a chunk of each: so
+-- theirs is not the turn of their arrival. Where nobody else is there they are taken all the same,
+-- and nobody who comes later than the grace goes first.
+create function app.job_turn(followers bigint)
+returns timestamptz
+language sql
+stable
+begin atomic
+  select now() + case
+    when followers > app.setting('fan_out_chunk_size')
+      then app.setting('job_turn_grace') * interval '1 millisecond'
+    else interval '0'
+  end;
+end;
+
+comment on function app.job_turn(bigint) is
+  'Place in the queue of a new job for so many followers: its arrival, or later if they take several chunks';
+
 -- The handler runs in a subtransaction of its own, so that a failure undoes the chunk and
 -- nothing else, and the record of the failure commits. A worker that is killed leaves no record
 -- and no lock: the job is as it was after the chunk before.
+--
+-- The commit waits for no disk. Nobody was promised a chunk: if the server crashes before it is
+-- flushed, what it did and the record of it are gone together, and the job does it again.
 create function app.job_work(worker_name text)
 returns text
 language plpgsql
@@ -29,6 +50,8 @@ declare
   v_progress bigint;
   v_attempts integer;
 begin
+  perform set_config('synchronous_commit', 'off', true);
+
   -- Two workers may look at the schedule at once: each due row is queued by one of them.
   with due as (
     select s.kind

@@ -41,6 +41,8 @@ insert into app.settings (name, value, unit, description) values
     'Wait before the first retry; doubles with each failure, up to 10 minutes, with jitter'),
   ('job_turn_penalty', 1000, 'milliseconds',
     'How far a job moves back in the queue with each chunk it was given'),
+  ('job_turn_grace', 60000, 'milliseconds',
+    'How long a fan-out or clean-up of several chunks lets jobs that come later go first'),
   ('session_lifetime', 3600, 'seconds',
     'A token is valid for this long after login'),
   ('bcrypt_cost', 10, 'log2 rounds',

@@ -51,8 +51,11 @@ begin
       -- A follow made by the same statement may have brought the post already.
       on conflict do nothing;
     else
-      insert into app.jobs (kind, args)
-      select 'fan_out', jsonb_build_object('post_id', p.id, 'author_id', p.author_id)
+      insert into app.jobs (kind, args, turn_at)
+      select
+        'fan_out',
+        jsonb_build_object('post_id', p.id, 'author_id', p.author_id),
+        app.job_turn(v_followers)
       from new_posts p
       where p.author_id = v_author_id
         and not p.is_reply

@@ -42,8 +42,11 @@ begin
         and e.user_id = f.follower_id
         and e.post_id = p.id;
     else
-      insert into app.jobs (kind, args)
-      select 'post_purge', jsonb_build_object('post_id', p.id, 'author_id', p.author_id)
+      insert into app.jobs (kind, args, turn_at)
+      select
+        'post_purge',
+        jsonb_build_object('post_id', p.id, 'author_id', p.author_id),
+        app.job_turn(v_followers)
       from old_posts p
       where p.author_id = v_author_id
         and not p.is_reply

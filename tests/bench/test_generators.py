@@ -171,6 +171,9 @@ def test_pgbench_tells_scripts_skipped_and_failed_ones_apart() -> None:
     assert outcome.dropped == 1
     assert outcome.errors == {"deadlock": 1}
     assert outcome.over_time == [2, 1]
+    assert outcome.seconds == 2.0
+    closed = pgbench.parse(["read", "write"], lines, 2.0, closed=True)
+    assert closed.seconds == pytest.approx(101.6 - 100.499), "what was under way has ended"
 
 
 def test_pgbench_runs_a_mix_with_variables(

@@ -279,9 +279,18 @@ def test_the_strategies_are_compared_by_what_was_measured_of_each() -> None:
     assert hybrid.delivered == pytest.approx(60.0, rel=0.2)
     assert (hybrid.entry, pull.entry, push.entry, view.entry) == (80.0, 0.0, 180.0, None)
     assert view.post == pull.post
+    assert (hybrid.total, pull.total) == (None, 0.0), "the run does not say"
+    assert (push.total, view.total) == (180.0 * 2_400_000, None)
     assert view.delivered == 1000 * (300 + 7 + 60)
     told = strategies.markdown(made)
-    assert "| up to 367 s |" in told
+    assert "| up to 367 s (reckoned) |" in told
+    made.data.tables["feed_entries"] = 200_000_000
+    lines = {line.split(" | ")[0]: line for line in strategies.markdown(made).splitlines()}
+    assert "(reckoned)" not in lines["| **hybrid**"] + lines["| pull"], "all of it was measured"
+    assert lines["| push"].count("(reckoned)") == 1, "its total"
+    assert lines["| materialised view, cached"].count("(reckoned)") == 2
+    assert "200 MB" in lines["| **hybrid**"]
+    assert "are bare rows, with none" in told, "which triggers were on"
     assert "| **hybrid** |" in told
     assert "One refresh took 7 s: `view-refresh` says" in told
     assert strategies.markdown(run(rounds=1, samples=0)) == "Nothing is measured yet."

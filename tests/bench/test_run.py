@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from microblog.bench import record, redis_peer, result
 from microblog.bench.bed import Bed
 from microblog.bench.result import Run
-from microblog.bench.run import Estimate, Turner, problems, run_scenarios
+from microblog.bench.run import Estimate, Turner, other_share, problems, run_scenarios
 from microblog.bench.scenario import Call, Delivery, Load, Scenario, Script
 from microblog.cli import main
 from microblog.commands import bench_run
@@ -55,6 +55,20 @@ SCENARIOS = [
                 door="no-pre-request",
                 clients=2,
                 calls=[replace(CONSTANT, check="timeline")],
+            )
+        ],
+    ),
+    Scenario(
+        name="unseen",
+        title="A timeline that is to be checked and never asked for",
+        unit="requests/s",
+        warmup=0,
+        sides=[
+            Load(
+                name="constant",
+                role="subject",
+                clients=1,
+                calls=[CONSTANT, replace(PAGE, name="page", weight=1e-9)],
             )
         ],
     ),
@@ -118,6 +132,23 @@ SCENARIOS = [
         ],
     ),
     Scenario(
+        name="fan-out",
+        title="Fan-out by app.job_work",
+        unit="deliveries/s",
+        worth="sql/crowd_followers.sql",
+        warmup=0,
+        sides=[
+            Load(
+                name="jobs",
+                role="subject",
+                clients=1,
+                worker="paused",
+                scripts=[Script(name="post", file="sql/fan_out_worked.sql")],
+                proofs=["sql/fan_out_rows.sql"],
+            ),
+        ],
+    ),
+    Scenario(
         name="delivery",
         title="Until followers see a post",
         unit="ms",
@@ -135,6 +166,7 @@ SCENARIOS = [
                 name="a million queued",
                 delivery=Delivery(by="ten"),
                 queue=["sql/queue_a_million.sql"],
+                at_end=["sql/still_queued.sql"],
             ),
         ],
     ),
@@ -227,10 +259,20 @@ def test_what_is_there_is_audited_before_it_is_measured(run: Run) -> None:
     assert len(problems(drifted)) == len(problems(run)) + 1
 
 
+def test_a_round_that_checked_nothing_is_wrong(run: Run) -> None:
+    one = only(run, "unseen")
+    assert one.count > 0
+    assert (one.checked, one.wrong) == (0, ["no answer was checked"])
+    assert "unseen, constant: no answer was checked" in problems(run)
+
+
 def test_a_scenario_that_cannot_be_run_fails_alone(run: Run) -> None:
     assert set(run.failures) == {"nobody"}
     assert "got no right answer" in run.failures["nobody"]
-    names = ["mix", "lie", "twip", "push", "shared", "chunk", "delivery", "seeding"]
+    names = [
+        *("mix", "lie", "unseen", "twip", "push", "shared", "chunk", "fan-out"),
+        *("delivery", "seeding"),
+    ]
     assert [one.name for one in run.scenarios] == names
 
 
@@ -373,8 +415,76 @@ def test_what_a_round_posts_is_deleted_after_it(settings: Settings, run: Run) ->
     assert only(run, "delivery").count > 0
     with Bed(settings) as bed:
         data = bed.open(SHAPE)
-        assert (data.users, data.posts) == (200, 600)
+        assert (data.users, data.follows, data.posts) == (200, 4_000, 600)
         assert bed.prove(["sql/largest_counts.sql"]) == []
+        (row,) = bed.connection.execute(
+            "select (select count(*) from naive.follows)"
+            " - (select count(*) from app.follows f join naive.users u on u.id = f.follower_id),"
+            " (select count(*) from naive.posts p, naive.beginning b where p.id > b.last_post),"
+            " (select count(*) from naive.users u join naive.users_before b using (id)"
+            " where u.posts_count <> b.posts_count or u.followers_count <> b.followers_count),"
+            " (select count(*) from naive.timeline t"
+            " left join naive.posts p on p.id = t.post_id"
+            " left join naive.follows f"
+            " on f.follower_id = t.user_id and f.followed_id = p.author_id"
+            " where f.follower_id is null and p.author_id is distinct from t.user_id)"
+        ).fetchall()
+        assert row == (0, 0, 0, 0), "the rival begins each round with what it began with"
+
+
+def test_a_post_is_delivered_by_jobs_and_what_is_missing_is_a_wrong_answer(
+    settings: Settings, run: Run
+) -> None:
+    one = only(run, "fan-out")
+    assert one.count > 0
+    assert not one.errors
+    assert one.wrong == []
+    with Bed(settings) as bed:
+        bed.open(SHAPE)
+        (crowd,) = bed.connection.execute(
+            "select count(*) from bench.people p"
+            " join app.follows f on f.followed_id = p.user_id where p.kind = 'crowd'"
+        ).fetchall()
+        assert one.value == pytest.approx(crowd[0] * one.count / one.seconds)
+        (post,) = bed.connection.execute("select bench.new_post()").fetchall()
+        assert bed.prove(["sql/fan_out_rows.sql"]) == [
+            f"post {post[0]} is in 0 timelines of {crowd[0]}"
+        ]
+        (found,) = bed.prove(["sql/still_queued.sql"])
+        assert found.startswith("0 deliveries of "), "nothing is queued"
+        bed.forget(post[0])
+        bed.run_sql("sql/pairs.sql")
+        assert bed.prove(["sql/pair_counts.sql"]) == []
+        bed.connection.execute(
+            "delete from app.follows f using bench.pairs p where p.kind = 'one' and p.number = 1"
+            " and f.follower_id = p.follower_id and f.followed_id = p.followed_id"
+        )
+        found = bed.prove(["sql/pair_counts.sql"])
+        assert found
+        assert all("no longer follows user 1" in line for line in found)
+        bed.connection.execute(
+            "insert into app.follows select p.follower_id, p.followed_id from bench.pairs p"
+            " where p.kind = 'one' and p.number = 1"
+        )
+        bed.connection.execute(
+            "update app.user_counters c set following_count = c.following_count + 1"
+            " from bench.pairs p"
+            " where p.kind = 'many' and p.number = 1 and c.user_id = p.follower_id"
+        )
+        assert "following of user" in bed.prove(["sql/pair_counts.sql"])[0]
+        bed.connection.execute(
+            "update app.user_counters c set following_count = c.following_count - 1"
+            " from bench.pairs p"
+            " where p.kind = 'many' and p.number = 1 and c.user_id = p.follower_id"
+        )
+
+
+def test_the_share_of_304s_is_what_a_side_says() -> None:
+    nine = Load(name="nine", calls=[replace(PAGE, conditional=0.9)])
+    assert other_share(nine, (100, 5), (1100, 905)) == []
+    assert other_share(nine, (100, 5), (1100, 1005)) == ["1000 of 1000 answers were a 304, not 90%"]
+    assert other_share(nine, (100, 5), (100, 5)) != [], "none came through this door"
+    assert other_share(Load(name="full", calls=[PAGE]), (0, 0), (10, 0)) == []
 
 
 def test_what_is_wrong_with_the_counters_is_a_wrong_answer(settings: Settings, run: Run) -> None:
@@ -385,7 +495,7 @@ def test_what_is_wrong_with_the_counters_is_a_wrong_answer(settings: Settings, r
             "update app.user_counters set followers_count = followers_count + 1 where user_id = 1"
         )
         (found,) = bed.prove(["sql/largest_counts.sql"])
-        assert found.startswith("followers of user 1: 151 counted, 150 there are")
+        assert found.startswith("followers of user 1: 161 counted, 160 there are")
         bed.connection.execute(
             "update app.user_counters set followers_count = followers_count - 1 where user_id = 1"
         )

@@ -80,6 +80,19 @@ def test_a_page_is_the_one_that_is_defined(town: Database, strategy: str, reader
     assert STRATEGIES[strategy](town, reader) == wanted
 
 
+def test_a_run_proves_that_they_agree(town: Database) -> None:
+    proof = (SQL / "strategies_agree.sql").read_text()
+    with town.superuser() as connection:
+        assert connection.execute(proof).fetchall() == []
+        with connection.transaction(force_rollback=True):
+            connection.execute(
+                "delete from bench.feed_entries e where e.user_id = 20 and e.post_id = ("
+                " select max(o.post_id) from bench.feed_entries o where o.user_id = 20)"
+            )
+            ((found,),) = connection.execute(proof).fetchall()
+    assert found.startswith("push of user 20: ")
+
+
 def test_rows_are_the_same_whichever_the_strategy(town: Database) -> None:
     """Content, author, counts: not the ids alone."""
     with town.as_member(20) as connection:

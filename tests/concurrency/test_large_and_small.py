@@ -64,6 +64,30 @@ def test_a_small_author_posts_and_is_followed_meanwhile(
     database.assert_sound()
 
 
+@pytest.mark.parametrize("kind", ["fan_out", "post_purge"])
+def test_a_short_fan_out_waits_for_no_long_one_that_has_not_begun(
+    database: Database, large: int, small: int, kind: str
+) -> None:
+    """Many come at once, and after them the small author's post, which goes first: for a minute."""
+    database.pause_schedules()
+    database.set(fan_out_sync_limit=0, fan_out_chunk_size=3)
+    posts = [database.post(large) for _ in range(3)]
+    if kind == "post_purge":
+        database.drain()
+        for one in posts:
+            database.delete_post(one)
+    post = database.post(small)
+    assert database.work() == "fan_out"
+    assert all(post in database.entries(fan) for fan in fans(database, small))
+    assert len(database.jobs(kind)) == 3
+    database.run("update app.jobs set turn_at = turn_at - interval '61 seconds'")
+    late = database.post(small)
+    assert database.work() == kind
+    assert not any(late in database.entries(fan) for fan in fans(database, small))
+    database.drain()
+    database.assert_sound()
+
+
 def test_of_many_long_fan_outs_none_comes_before_a_short_one_a_second_time(
     database: Database, large: int, small: int
 ) -> None:

@@ -47,6 +47,16 @@ def test_a_job_runs_chunk_by_chunk_and_is_deleted_at_its_end(queue: Database) ->
     assert done(queue) == ["a", "a", "a"]
 
 
+def test_a_chunk_waits_for_no_disk_and_what_comes_after_it_does(queue: Database) -> None:
+    add(queue, "counting", to=2)
+    with queue.as_worker() as connection:
+        connection.execute("set synchronous_commit = on")
+        with connection.transaction():
+            assert connection.execute("select app.job_work('w')").fetchone() == ("counting",)
+            assert connection.execute("show synchronous_commit").fetchone() == ("off",)
+        assert connection.execute("show synchronous_commit").fetchone() == ("on",)
+
+
 def test_a_job_is_there_once_its_transaction_commits(queue: Database) -> None:
     with queue.superuser() as connection, connection.transaction(force_rollback=True):
         connection.execute("select app.job_add('counting', '{\"to\": 1}')")

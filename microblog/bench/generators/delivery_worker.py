@@ -23,7 +23,6 @@ from microblog.bench.generators.job import Job, Outcome, Tally, deliver
 from microblog.bench.scenario import Delivery
 from microblog.errors import StackError
 
-OTHERS = 6  # followers looked at beside the first and the last
 NOT_AT_ONCE = "not seen at once"
 
 AUTHORS = "select p.user_id from bench.people p where p.kind = %s order by p.number limit 40"
@@ -66,7 +65,7 @@ class Deliveries:
                 *((EDGE.format("desc"), kept) for kept in (True, False)),
             ]
             found = [self._one(query, author, every) for query, every in asked]
-            spread = self.random.integers(1, max(2, self.job.user_count), OTHERS)
+            spread = self.random.integers(1, max(2, self.job.user_count), self.delivery.readers)
             found += [self._one(SOME, author, int(start)) for start in spread]
             self.readers[author] = sorted({one for one in found if one is not None})
         return self.readers[author]

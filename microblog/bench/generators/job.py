@@ -38,10 +38,11 @@ class Job(msgspec.Struct, kw_only=True):
 
 
 class Sample(msgspec.Struct, kw_only=True):
-    """An answer to be checked: who asked, with which cursor (empty: from the top), what came."""
+    """An answer to be checked: who asked what, from which cursor (empty: the top), what came."""
 
     user: int
     check: str
+    path: str = ""
     cursor: str
     body: str
 

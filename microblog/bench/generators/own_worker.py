@@ -206,6 +206,7 @@ class Generator:
                 Sample(
                     user=request.user,
                     check=request.call.check,
+                    path=request.path,
                     cursor=request.cursor,
                     body=b"".join(connection.body).decode(errors="replace"),
                 )

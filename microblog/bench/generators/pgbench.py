@@ -28,7 +28,8 @@ def generate(job: Job) -> Outcome:
             for file in sorted(Path(folder).glob("log*"))
             for line in file.read_text().splitlines()
         ]
-    return parse([script.name for script in job.load.scripts], lines, job.seconds, output)
+    names = [script.name for script in job.load.scripts]
+    return parse(names, lines, job.seconds, output, closed=job.load.rate is None)
 
 
 def _argv(job: Job, seconds: float, extra: list[str]) -> list[str]:
@@ -55,8 +56,14 @@ def _limit(job: Job) -> int:
     return round(job.load.timeout * 1000)
 
 
-def parse(names: list[str], lines: list[str], seconds: float, output: str = "") -> Outcome:
-    """Read pgbench's log: client, number, µs or a word, script, epoch, µs of the epoch, …."""
+def parse(
+    names: list[str], lines: list[str], seconds: float, output: str = "", closed: bool = False
+) -> Outcome:
+    """Read pgbench's log: client, number, µs or a word, script, epoch, µs of the epoch, ….
+
+    ``closed``: transactions under way at the end are finished and count, so the time is the one
+    from the first's beginning to the last's end; otherwise few and long ones make a wrong rate.
+    """
     rows = [line.split() for line in lines]
     took = [row for row in rows if row[2].isdigit()]
     dropped = sum(row[2] == SKIPPED for row in rows)
@@ -80,16 +87,26 @@ def parse(names: list[str], lines: list[str], seconds: float, output: str = "") 
         operations[names[0]].errors["client aborted"] = int(aborted.group(1)) if aborted else 1
     return Outcome(
         operations=operations,
-        seconds=float(round(seconds) or 1),
+        seconds=_lasted(took) if closed and took else float(round(seconds) or 1),
         dropped=dropped,
         over_time=_over_time(took, floor(seconds)),
     )
 
 
+def _ends(rows: list[list[str]]) -> tuple[NDArray[np.float64], float]:
+    """Return when each transaction ended, and when the first began, in seconds of the epoch."""
+    ends: NDArray[np.float64] = np.array([int(row[4]) + int(row[5]) / 1e6 for row in rows])
+    return ends, float((ends - np.array([int(row[2]) for row in rows]) / 1e6).min())
+
+
+def _lasted(rows: list[list[str]]) -> float:
+    ends, first = _ends(rows)
+    return float(ends.max()) - first
+
+
 def _over_time(rows: list[list[str]], seconds: int) -> list[int]:
     if not rows:
         return [0] * seconds
-    ends: NDArray[np.float64] = np.array([int(row[4]) + int(row[5]) / 1e6 for row in rows])
-    first = (ends - np.array([int(row[2]) for row in rows]) / 1e6).min()
+    ends, first = _ends(rows)
     counts, _ = np.histogram(ends - first, bins=np.arange(seconds + 1))
     return [int(count) for count in counts]

@@ -5,7 +5,7 @@
 LPUSH and LTRIM to 800 for each follower, pipelined. With ``pushes = "redis"`` by the ordinary
 client (redis-py with hiredis), as an application would; with "redis-raw" by bytes that were put
 together beforehand, so that nothing but Redis itself is measured: a bound that no application
-reaches.
+reaches. Afterwards every list has to be as long as it was, and as many posts longer as were pushed.
 """
 
 import socket
@@ -20,6 +20,7 @@ import redis
 
 from microblog.bench import histogram
 from microblog.bench.generators.job import Job, Outcome, Tally, deliver
+from microblog.errors import StackError
 
 LENGTH = 800  # posts kept in a list
 BATCH = 1000  # followers in one pipeline
@@ -77,12 +78,21 @@ def _commands(key: str) -> bytes:
     )
 
 
+def lengths(path: str, followers: list[int]) -> list[int]:
+    """Return how long each follower's list is."""
+    pipeline = redis.Redis(unix_socket_path=path).pipeline(transaction=False)
+    for user in followers:
+        pipeline.llen(f"l:{user}")
+    return [int(one) for one in pipeline.execute()]
+
+
 def run(job: Job) -> Outcome:
     """Push until the time is over."""
     with psycopg.connect(job.dsn) as connection:
         followers = [int(row[0]) for row in connection.execute(FOLLOWERS)]
     push = (by_bytes if job.load.pushes == "redis-raw" else by_client)(job.redis, followers)
     push(0)  # the lists are there, as the rows of a table are
+    before = lengths(job.redis, followers)
     taken: list[float] = []
     over_time = [0] * floor(job.seconds)
     cpu, start = time.process_time(), time.perf_counter()
@@ -92,12 +102,17 @@ def run(job: Job) -> Outcome:
         taken.append(ended - begun)
         if ended < start + len(over_time):
             over_time[int(ended - start)] += 1
+    ended = time.perf_counter() - start
+    cpu = time.process_time() - cpu
+    wanted = [min(LENGTH, one + len(taken)) for one in before]
+    if lengths(job.redis, followers) != wanted:
+        raise StackError("a list of Redis is not as long as what was pushed")
     return Outcome(
         operations={
             "push": Tally(count=len(taken), histogram=histogram.encode(histogram.of(taken)))
         },
-        seconds=time.perf_counter() - start,
-        cpu=time.process_time() - cpu,
+        seconds=ended,
+        cpu=cpu,
         over_time=over_time,
     )
 

@@ -20,6 +20,7 @@ class Request:
 
     call: Call
     user: int
+    path: str
     cursor: str
     data: bytes
 
@@ -59,6 +60,8 @@ class Requests:
         head = [f"{call.method} {path} HTTP/1.1", f"Host: {self._host}"]
         if not call.anonymous:
             head.append(f"Authorization: Bearer {token}")
+        if call.if_none_match:
+            head.append(f"If-None-Match: {call.if_none_match}")
         body = b""
         if call.body:
             body = "".join([self._fill(part, values) for part in body_parts]).encode()
@@ -66,7 +69,7 @@ class Requests:
         if call.method != "GET":
             head.append(f"Content-Length: {len(body)}")
         data = ("\r\n".join(head) + "\r\n\r\n").encode() + body
-        return Request(call, user, cursor, data)
+        return Request(call, user, path, cursor, data)
 
     def walked(self, request: Request, cursor: str) -> None:
         """Note where this user's page ended; the walk starts anew at its end."""

@@ -3,6 +3,10 @@
 Every check answers the newest 20 posts with their text and their author's name. Redis keeps what a
 check needs in the cheapest form there is: sorted sets of post ids, capped at 800, and each post as
 one string that has its author's name in it already.
+
+Each check is one statement, or in Redis two commands, of which the second needs the first's answer.
+What can go out together goes out together: ours says who it is and writes in one round trip, Redis
+pipelines the entries of a post.
 """
 
 import json

@@ -3,6 +3,7 @@
 begin;
 
 select 'app.job_add'::regproc;
+select 'app.job_turn'::regproc;
 select 'app.job_work'::regproc;
 select 'app.job_next_due'::regproc;
 select 'app.worker_heartbeat'::regproc;

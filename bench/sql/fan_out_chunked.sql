@@ -1,1 +1,0 @@
-call bench.fan_out_chunked();

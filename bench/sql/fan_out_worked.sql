@@ -1,0 +1,1 @@
+call bench.fan_out_worked();

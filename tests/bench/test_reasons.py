@@ -1,0 +1,28 @@
+"""Where a kept result misses what a scenario asks for, somebody has found out why."""
+
+from microblog.bench import record, result
+from microblog.bench.report import figures, reasons
+from microblog.bench.result import ScenarioResult
+from microblog.bench.scenario import files
+
+
+def newest() -> dict[tuple[str, str], ScenarioResult]:
+    """Return of each scenario and network the last result that is kept."""
+    runs = [result.read(file) for file in sorted(record.RESULTS.glob("*.json"))]
+    return {(one.name, run.data.preset): one for run in runs for one in run.scenarios}
+
+
+def test_each_target_that_is_missed_has_a_reason() -> None:
+    kept = newest()
+    judged = [
+        (name, verdict.asked, verdict.reason)
+        for (name, _), scenario in kept.items()
+        for verdict in figures.verdicts(scenario)
+        if not verdict.met
+    ]
+    assert judged, "nothing that is kept misses anything: is it read?"
+    assert [(name, asked) for name, asked, reason in judged if not reason] == []
+
+
+def test_reasons_are_of_scenarios_that_there_are() -> None:
+    assert set(reasons.known()) <= set(files())
