@@ -3,11 +3,12 @@
 MICROBLOG := .venv/bin/microblog
 PYTEST_ARGS ?=
 UP_ARGS ?=
+FUZZ_ARGS ?=
 MUTANTS_ARGS ?=
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test mutants bench bench-full lint freeze lock
+.PHONY: help setup demo up down test fuzz mutants bench bench-full lint freeze lock
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +28,9 @@ down: ## Stop the stack; its data stays
 
 test: setup ## Run the whole suite (options: PYTEST_ARGS="-k feed")
 	@.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+fuzz: setup ## Ask whatever comes to mind, twelve times as much as `make test` (FUZZ_ARGS="-k openapi")
+	@MICROBLOG_HYPOTHESIS=deep .venv/bin/python -m pytest tests/fuzz -o timeout=3600 $(FUZZ_ARGS)
 
 mutants: setup ## Take each protection away and see the tests notice (MUTANTS_ARGS="-k policies")
 	@.venv/bin/python -m tests.security $(MUTANTS_ARGS)

@@ -3,8 +3,7 @@
 set -eu
 export SECRETS_DIR="${SECRETS_DIR:-/secrets}"
 export PGHOST="${PGHOST:-postgres}" PGUSER=postgres PGDATABASE="${PGDATABASE:-microblog}"
-PGPASSWORD=$(cat "$SECRETS_DIR/postgres")
-export PGPASSWORD
+export PGPASSFILE="$SECRETS_DIR/pgpass"
 
 sqitch deploy --verify "db:pg://postgres@/$PGDATABASE"
 

@@ -1,22 +1,45 @@
 #!/bin/sh
-# The passwords and keys of the Docker stack, in a volume that only its containers see.
+# The passwords and keys of the Docker stack. A folder holds them all, for root alone; each part of the
+# stack has a folder of its own, a volume that nobody else mounts, with copies of what it reads.
 #
 #   secrets.sh                    make those that are missing; run again, it changes nothing else
 #   secrets.sh rotate key         a new key for tokens; the old one is honoured until they expire
 #   secrets.sh rotate passwords   new passwords of the roles that log in
 #   secrets.sh keep               forget keys whose tokens have expired, once a minute, for ever
 #
-# SECRETS_DIR       the folder
+# rotate.sh does all that a rotation takes.
+#
+# SECRETS_DIR       the folder; those of the parts are for/<service> in it
 # SESSION_LIFETIME  how long a token of the old key may last, in seconds: session_lifetime in
 #                   app.settings
 set -eu
 folder=${SECRETS_DIR:-/secrets}
-umask 022
+umask 077
 
 random() { head -c 36 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n'; }
 
 # Whole or not at all: the other containers read at any moment.
-put() { cat >"$folder/.$1.new" && mv "$folder/.$1.new" "$folder/$1"; }
+put() { cat >"$folder/.new" && mv "$folder/.new" "$folder/$1"; }
+
+# The user as which a service runs: docker-compose.yml says the same.
+user_of() {
+  case "$1" in
+    postgres) echo 999 ;;
+    postgrest) echo 1000 ;;
+    pgbouncer) echo 70 ;;
+    worker) echo 65534 ;;
+  esac
+}
+
+# The same in the folder of a service: give SERVICE FILE <text
+give() {
+  own=$folder/for/$1
+  mkdir -p "$own"
+  cat >"$own/.new"
+  if [ "$(id -u)" = 0 ]; then chown "$(user_of "$1")" "$own" "$own/.new"; fi
+  chmod 700 "$own"
+  mv "$own/.new" "$own/$2"
+}
 
 forget_expired() {
   for old in "$folder"/jwt.until-*; do
@@ -38,17 +61,26 @@ write_keys() {
       if [ -e "$old" ]; then printf ', ' && jwk "$old"; fi
     done
     printf ']}\n'
-  } | put jwks.json
+  } | give postgrest jwks.json
 }
 
+# A line of libpq's password file, which is read anew for each connection.
+login() { printf '*:*:*:%s:%s\n' "$1" "$(cat "$folder/$1")"; }
+
 write_passwords() {
-  password=$(cat "$folder/authenticator")
-  printf 'postgresql://authenticator:%s@postgres:5432/microblog' "$password" | put uri_direct
-  printf 'postgresql://authenticator:%s@pgbouncer:6432/microblog' "$password" | put uri_pooled
-  printf '"authenticator" "%s"\n' "$password" | put userlist.txt
+  give postgres password <"$folder/postgres"
+  login postgres | put pgpass
+  login worker | give worker pgpass
+  login authenticator | give postgrest pgpass
+  for route in direct=postgres:5432 pooled=pgbouncer:6432; do
+    printf 'postgresql://authenticator@%s/microblog?passfile=/secrets/pgpass' "${route#*=}" |
+      give postgrest "uri_${route%=*}"
+  done
+  printf '"authenticator" "%s"\n' "$(cat "$folder/authenticator")" | give pgbouncer userlist.txt
 }
 
 make_missing() {
+  chmod 700 "$folder"
   for name in postgres authenticator worker jwt; do
     [ -s "$folder/$name" ] || random | put "$name"
   done
@@ -72,12 +104,13 @@ rotate_passwords() {
 }
 
 keep() {
+  keys=$folder/for/postgrest/jwks.json
   while :; do
-    before=$(cat "$folder/jwks.json")
+    before=$(cat "$keys")
     forget_expired
     write_keys
-    if [ "$(cat "$folder/jwks.json")" != "$before" ]; then
-      PGPASSWORD=$(cat "$folder/postgres") psql --no-psqlrc --quiet \
+    if [ "$(cat "$keys")" != "$before" ]; then
+      PGPASSFILE=$folder/pgpass psql --no-psqlrc --quiet \
         --host "${PGHOST:-postgres}" --username postgres --dbname "${PGDATABASE:-microblog}" \
         --command "notify pgrst, 'reload config'" || true
     fi

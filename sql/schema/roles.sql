@@ -78,7 +78,9 @@ alter role authenticator set log_min_error_statement = 'panic';
 alter role worker set statement_timeout = '60s';
 alter role worker set idle_in_transaction_session_timeout = '30s';
 
--- A request waits for each count, and a crash may forget counts.
+-- A request waits for each count, and would rather be refused than wait on; and a crash may forget
+-- counts.
+alter role limiter set statement_timeout = '2s';
 alter role limiter set synchronous_commit = off;
 -- One prepared statement, always the same: nothing is gained by planning it anew.
 alter role limiter set plan_cache_mode = force_generic_plan;

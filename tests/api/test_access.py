@@ -133,6 +133,28 @@ def test_no_hidden_column_can_be_selected_filtered_or_ordered_by(
         refused(400, "42703", module_rest.get(f"/users?{query}"))
 
 
+def test_a_semicolon_is_refused_and_encoded_belongs_to_a_value(
+    api: Served, module_rest: Served
+) -> None:
+    """PostgREST by itself takes one for a separator, and hands out whole rows."""
+    member = api.signup()
+    query = f"username=in.({member.username},a{{}}limit=0)"
+    told(400, "separator_not_supported", api.get("/users?limit=2;%73elect=array_agg"))
+    told(400, "separator_not_supported", api.get("/users?" + query.format(";")))
+    assert "array_agg" in expect(200, module_rest.get("/users?limit=2;%73elect=array_agg")).text
+    (row,) = expect(200, api.get("/users?" + query.format("%3B"))).json()
+    assert row["username"] == member.username
+
+
+def test_no_exact_count_hides_between_quotes(api: Served, module_rest: Served) -> None:
+    """PostgREST by itself understands it."""
+    api.signup()
+    headers = {"Prefer": 'a="x, count=exact, b=y"'}
+    told(400, "preference_not_supported", api.get("/users", headers=headers))
+    counted = module_rest.get("/users?limit=1", headers=headers)
+    assert counted.headers["content-range"] != "0-0/*"
+
+
 @pytest.mark.parametrize("select", ["count()", "id.max()", "id.sum()"])
 def test_aggregates_are_off(api: Served, module_rest: Served, select: str) -> None:
     told(400, "select_not_supported", api.get("/posts", params={"select": select}))

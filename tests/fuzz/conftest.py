@@ -23,12 +23,12 @@ class Callers:
         self.member: Member = api.signup()
         self.statuses: dict[int, int] = {}
 
-    def ask(self, request: Request, as_member: bool) -> Answer:
+    def ask(self, request: Request, as_member: bool, source: str = "") -> Answer:
         """Send, check, and count the answer's status; a member who has left is replaced."""
         if as_member and not any(name == b"Authorization" for name, _ in request.headers):
             token = (b"Authorization", b"Bearer " + self.member.token.encode())
             request = replace(request, headers=(*request.headers, token))
-        answer = send(self.api.url, request)
+        answer = send(self.api.url, request, source)
         self.statuses[answer.status] = self.statuses.get(answer.status, 0) + 1
         self.rules.check(request, answer)
         if as_member and answer.status < 300 and request.path in GOODBYES:

@@ -181,6 +181,10 @@ SOUND = {
 OF_PAGES = ["cursor={}", "limit=7", "post_id={}", "user_id={}"]
 
 
+# To some parsers a semicolon separates parameters, too.
+separators = st.sampled_from(["&"] * 15 + [";"])
+
+
 @st.composite
 def sound(draw: st.DrawFn, path: str) -> bytes:
     """A query that the contract offers, with up to two parameters of any kind beside it."""
@@ -190,7 +194,7 @@ def sound(draw: st.DrawFn, path: str) -> bytes:
     if path in SOUND:
         pairs += draw(st.lists(st.sampled_from(["limit=3", "offset=9", "select=*"]), max_size=2))
     beside = draw(st.lists(parameters, max_size=1))
-    return "&".join(pairs + ["=".join(map(quote, pair)) for pair in beside]).encode()
+    return draw(separators).join(pairs + ["=".join(map(quote, pair)) for pair in beside]).encode()
 
 
 @st.composite
@@ -202,10 +206,16 @@ def queries(draw: st.DrawFn) -> bytes:
     if draw(st.integers(0, 9)) == 3:
         pairs.append(draw(st.sampled_from(pairs)))
     safe = draw(st.sampled_from(["", "(),.:*!", "(),.:*!>-\"'$ {}[]\\|^`<"]))
-    text = "&".join(
-        quote(name, safe=safe) + draw(st.sampled_from(["="] * 20 + [""])) + quote(value, safe=safe)
-        for name, value in pairs
-    ).encode()
+    text = (
+        draw(separators)
+        .join(
+            quote(name, safe=safe)
+            + draw(st.sampled_from(["="] * 20 + [""]))
+            + quote(value, safe=safe)
+            for name, value in pairs
+        )
+        .encode()
+    )
     if draw(st.integers(0, 12)) == 0:  # not UTF-8, a NUL, not encoded at all
         text += draw(
             st.sampled_from([b"%ff", b"%c0%80", b"%00", b"%", b"%zz", b"\xff", b"#", b" "])
@@ -228,6 +238,7 @@ PREFER = [
     "resolution=ignore-duplicates", "missing=default", "missing=null", "handling=strict",
     "tx=rollback", "tx=commit", "timezone=Asia/Tokyo", "timezone=nosuch", "max-affected=0",
     "params=single-object", "params=multiple-objects", "nosuch", "",
+    'a="x, count=exact, b=y"', 'a="x, resolution=merge-duplicates, b=y"', 'a="', "\x0bcount=exact",
 ]  # fmt: skip
 ACCEPT = [
     "application/json", "*/*", "text/csv", "application/vnd.pgrst.object+json", "text/plain",

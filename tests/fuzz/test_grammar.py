@@ -1,6 +1,7 @@
 """Whatever is asked: no server error, nothing private in an answer."""
 
 import json
+from contextlib import nullcontext
 
 import pytest
 from hypothesis import given, settings
@@ -81,13 +82,30 @@ def test_the_rules_see_what_they_are_there_for(
         callers.rules.check(Request("GET", b"/users"), bad)
 
 
+@pytest.mark.parametrize(
+    ("target", "prefer", "content_range", "is_fine"),
+    [
+        (b"/users?limit=1&a=%3B", b"", "0-0/*", True), (b"/users?limit=1;a=b", b"", "0-0/*", False),
+        (b"/users", b"", "0-0/7", False), (b"/users", b"count=planned", "0-0/7", True),
+        (b"/users", b'a="b, count=exact"', "*/7", False),
+    ],
+)  # fmt: skip
+def test_the_rules_see_what_went_around_the_proxy(
+    callers: Callers, target: bytes, prefer: bytes, content_range: str, is_fine: bool
+) -> None:
+    request = Request("GET", target, ((b"Prefer", prefer),))
+    answer = Answer(200, {"x-request-id": "1", "content-range": content_range}, b"[]")
+    with nullcontext() if is_fine else pytest.raises(AssertionError):
+        callers.rules.check(request, answer)
+
+
 def test_the_rules_see_what_runs_too_long(callers: Callers) -> None:
     """The timeout is that of the roles; a statement of theirs is found with the time it took."""
     rules = callers.rules
     assert rules.timeout == 5
-    rules.check(Request("GET", b"/up"), Answer(200, {"x-request-id": "1"}, b"{}", 9.9))
+    rules.check(Request("GET", b"/up"), Answer(200, {"x-request-id": "1"}, b"{}", 5.9))
     with pytest.raises(AssertionError):
-        rules.check(Request("GET", b"/up"), Answer(200, {"x-request-id": "1"}, b"{}", 10.1))
+        rules.check(Request("GET", b"/up"), Answer(200, {"x-request-id": "1"}, b"{}", 6.1))
     with callers.api.database.as_anon() as connection:
         connection.execute("select pg_sleep(0.3)")
     assert rules.slowest() >= 0.3

@@ -10,7 +10,7 @@ from tests.fuzz.wire import Request
 from tests.properties.profiles import chosen
 from tests.support.client import expect
 
-EXAMPLES = settings(chosen(), max_examples=max(4, chosen().max_examples // 10), database=None)
+EXAMPLES = settings(chosen(), max_examples=max(6, chosen().max_examples // 10), database=None)
 OURS = {"authorization", "content-length", "connection"}
 
 

@@ -26,6 +26,15 @@ class Request:
         return self.target.partition(b"?")[0].decode("latin-1")
 
     @property
+    def query(self) -> bytes:
+        """What comes after the question mark."""
+        return self.target.partition(b"?")[2]
+
+    def sent(self, name: bytes) -> bytes:
+        """All values of a header, as one list."""
+        return b", ".join(value for other, value in self.headers if other.lower() == name)
+
+    @property
     def said(self) -> str:
         """All that the client said, encoded and decoded, in lower case: an answer may repeat it."""
         parts = [self.target, unquote_to_bytes(self.target.replace(b"+", b" ")), self.body or b""]
@@ -39,7 +48,7 @@ class Request:
         printable = all(0x21 <= byte <= 0x7E and byte != 0x23 for byte in self.target) and all(
             byte >= 0x20 and byte != 0x7F for value in values for byte in value
         )
-        return printable and len(self.target) + sum(map(len, values)) < 24_000
+        return printable and len(self.target) + sum(map(len, values)) < 15_000
 
 
 @dataclass(frozen=True)
@@ -60,8 +69,8 @@ class Answer:
         return json.loads(self.body)
 
 
-def send(url: str, request: Request) -> Answer:
-    """Send a request on a connection of its own and read the answer."""
+def send(url: str, request: Request, source: str = "") -> Answer:
+    """Send a request on a connection of its own, from an address of one's own, read the answer."""
     address = urlsplit(url)
     lines = [request.method.encode() + b" " + request.target + b" HTTP/1.1"]
     lines += [b"Host: " + address.netloc.encode(), b"Connection: close"]
@@ -70,7 +79,9 @@ def send(url: str, request: Request) -> Answer:
         lines.append(b"Content-Length: %d" % len(request.body))
     message = b"\r\n".join(lines) + b"\r\n\r\n" + (request.body or b"")
     began = time.monotonic()
-    with socket.create_connection((address.hostname, address.port), DEADLINE) as connection:
+    with socket.create_connection(
+        (address.hostname, address.port), DEADLINE, (source, 0)
+    ) as connection:
         connection.sendall(message)
         with http.client.HTTPResponse(connection, method=request.method) as response:
             response.begin()

@@ -97,6 +97,47 @@ BAD_REFERENCES = [
      "cached_calls_lifetime_setting_fkey"),
 ]  # fmt: skip
 
+# Primary keys, and unique constraints that are no index's alone.
+KEYS = [
+    "cache_proxies_pkey", "cache_reports_pkey", "cached_calls_pkey", "credentials_pkey",
+    "feed_entries_pkey", "feed_horizon_pkey", "feed_states_pkey", "follows_pkey",
+    "idempotency_keys_pkey", "job_schedules_pkey", "jobs_pkey", "post_counter_deltas_pkey",
+    "posts_pkey", "pull_ranges_pkey", "rate_limit_buckets_pkey",
+    "rate_limit_exemptions_address_key", "rate_limit_exemptions_pkey",
+    "rate_limit_exemptions_user_id_key", "rate_limit_totals_pkey", "rate_limits_name_key",
+    "rate_limits_pkey", "secrets_pkey", "sessions_pkey", "settings_pkey",
+    "user_counter_deltas_pkey", "user_counters_pkey", "users_pkey", "view_refreshes_pkey",
+    "workers_pkey",
+]  # fmt: skip
+
+# The columns of a row with this key, and values: the key's own columns, and what has no default.
+# An id is one of now, for which there is a partition.
+ROW_OF_A_KEY = """
+select c.oid::regclass::text, a.attname::text,
+  case
+    when a.attndims > 0 then $$'{}'$$
+    when a.atttypid = 'bigint'::regtype then i.id::text
+    else case a.atttypid::regtype::text
+      when 'text' then $$'k'$$
+      when 'boolean' then 'true'
+      when 'bytea' then $$'k'$$
+      when 'inet' then $$'10.0.0.1'$$
+      when 'uuid' then quote_literal(gen_random_uuid())
+      when 'timestamp with time zone' then 'now()'
+      when 'interval' then $$'1 day'$$
+      when 'jsonb' then $$'{}'$$
+      else '1'
+    end
+  end
+from pg_constraint k
+join pg_class c on c.oid = k.conrelid
+join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+cross join (select app.post_id_next()) i (id)
+where k.connamespace = 'app'::regnamespace and k.conname = %(key)s and a.attgenerated = ''
+  and (a.attnum = any (k.conkey) or a.attnotnull and not a.atthasdef and a.attidentity = '')
+order by a.attnum
+"""
+
 NULLS = [
     ("app.users", "username"), ("app.users", "description"), ("app.users", "created_at"),
     ("app.posts", "content"), ("app.posts", "is_reply"), ("app.posts", "replies_count"),
@@ -142,6 +183,26 @@ def test_a_reference_to_nothing_is_refused(
     assert refusal.value.diag.constraint_name == constraint
 
 
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_is_taken_once(module_database: Database, key: str) -> None:
+    """By itself: without triggers and checks, and whatever else a row holds."""
+    with module_database.superuser() as connection, connection.transaction(force_rollback=True):
+        row = connection.execute(ROW_OF_A_KEY, {"key": key}).fetchall()
+        assert row, f"there is no {key}"
+        table = row[0][0]
+        connection.execute("set local session_replication_role = replica")
+        checks = "select conname from pg_constraint where conrelid = %s::regclass and contype = 'c'"
+        for (check,) in connection.execute(checks, [table]).fetchall():
+            connection.execute(f"alter table {table} drop constraint {check}")
+        connection.execute(f"delete from {table}")
+        names, values = (", ".join(part[n] for part in row) for n in (1, 2))
+        insert = f"insert into {table} ({names}) overriding system value values ({values})"
+        connection.execute(insert)
+        with pytest.raises(errors.UniqueViolation) as refusal:
+            connection.execute(insert)
+    assert str(refusal.value.diag.constraint_name).endswith(key.removeprefix("feed_entries"))
+
+
 @pytest.mark.parametrize(("table", "column"), NULLS)
 def test_null_is_refused(seeded: Database, table: str, column: str) -> None:
     with seeded.superuser() as connection, connection.transaction(force_rollback=True):
@@ -171,17 +232,17 @@ def test_a_row_at_the_edge_is_taken(seeded: Database, statement: str) -> None:
         assert connection.execute(statement).rowcount >= 1
 
 
-def test_each_check_of_the_schema_is_refused_by_some_row_here(seeded: Database) -> None:
+def test_each_constraint_of_the_schema_is_refused_by_some_row_here(seeded: Database) -> None:
     """A new constraint needs a bad row in this file."""
     checks = seeded.values(
         """
         select c.conname from pg_constraint c
         where c.connamespace = 'app'::regnamespace
-          and (c.contype = 'c' or c.contype = 'f')
+          and c.contype in ('c', 'f', 'p', 'u')
           and not exists (select from pg_inherits i where i.inhrelid = c.conrelid)
         """
     )
-    covered = {constraint for _, constraint in BAD_ROWS + BAD_REFERENCES}
+    covered = {constraint for _, constraint in BAD_ROWS + BAD_REFERENCES} | set(KEYS)
     assert set(checks) - covered == set()
 
 

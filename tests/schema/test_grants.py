@@ -82,6 +82,29 @@ HIDDEN = (
 WITHOUT_ROW_SECURITY = {"post_counter_deltas", "user_counter_deltas", "user_counters"}
 
 
+_OF_A_REQUEST = {
+    "statement_timeout": "5s", "lock_timeout": "3s", "idle_in_transaction_session_timeout": "10s",
+}  # fmt: skip
+ROLE_SETTINGS = {
+    "anon": _OF_A_REQUEST,
+    "member": _OF_A_REQUEST,
+    "authenticator": _OF_A_REQUEST | {
+        "work_mem": "4MB", "temp_file_limit": "64MB", "jit": "off",
+        "log_min_error_statement": "panic",
+    },
+    "worker": {"statement_timeout": "60s", "idle_in_transaction_session_timeout": "30s"},
+    "limiter": {
+        "statement_timeout": "2s", "lock_timeout": "1s",
+        "idle_in_transaction_session_timeout": "5s", "synchronous_commit": "off",
+        "plan_cache_mode": "force_generic_plan",
+    },
+    "proxy": {
+        "statement_timeout": "1s", "lock_timeout": "500ms",
+        "idle_in_transaction_session_timeout": "5s", "synchronous_commit": "off", "jit": "off",
+    },
+}  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def catalog(module_database: Database) -> Database:
     return module_database
@@ -320,13 +343,28 @@ def test_a_member_writes_only_as_themselves_even_below_the_api(database: Databas
 
 
 def test_a_role_setting_bounds_every_request(catalog: Database) -> None:
-    settings = dict(
-        catalog.run(
-            "select rolname, array_to_string(rolconfig, ' ') from pg_roles"
-            " where rolname in ('anon', 'member', 'authenticator', 'worker')"
-        )
+    """And nothing is set for some role besides, or in one database alone."""
+    rows = catalog.run(
+        "select r.rolname, s.setdatabase, split_part(c, '=', 1), split_part(c, '=', 2)"
+        " from pg_db_role_setting s join pg_roles r on r.oid = s.setrole, unnest(s.setconfig) c"
+        " where r.rolname in ('anon', 'authenticator', 'limiter', 'member', 'microblog_owner',"
+        " 'monitor', 'proxy', 'worker')"
     )
-    for role, config in settings.items():
-        assert "statement_timeout=" in config, role
-        assert "idle_in_transaction_session_timeout=" in config, role
-        assert role == "worker" or "lock_timeout=" in config, role
+    assert {database for _, database, _, _ in rows} == {0}
+    settings: dict[str, dict[str, str]] = {}
+    for role, _, name, value in rows:
+        settings.setdefault(role, {})[name] = value
+    assert settings == ROLE_SETTINGS
+
+
+def test_every_role_that_logs_in_is_bounded_in_time(catalog: Database) -> None:
+    """A worker waits for a lock as long as its statement may take: nobody waits for a job."""
+    roles = catalog.values(
+        "select rolname from pg_roles where rolcanlogin and rolname not like 'pg\\_%'"
+        " and not rolsuper"
+    )
+    assert {"authenticator", "limiter", "proxy", "worker"} <= set(roles)
+    for role in roles:
+        bounds = {"statement_timeout", "idle_in_transaction_session_timeout"}
+        bounds |= set() if role == "worker" else {"lock_timeout"}
+        assert bounds <= set(ROLE_SETTINGS.get(role, {})), role

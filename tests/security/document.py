@@ -11,22 +11,27 @@ END = "<!-- end of mutations -->\n"
 
 
 def table(mutations: Sequence[Mutation]) -> str:
-    """Return the mutations by group: what is taken away, and which tests notice."""
+    """Return the mutations by group: what is taken away, and which tests notice.
+
+    Those of a group that the same tests notice share a row.
+    """
     lines = []
     for group in dict.fromkeys(mutation.group for mutation in mutations):
         lines += [f"**{group.capitalize()}**", "", "| taken away | noticed by |", "|---|---|"]
+        noticed: dict[str, list[str]] = {}
         for mutation in mutations:
             if mutation.group == group:
                 tests = ", ".join(f"`{_short(test)}`" for test in mutation.tests)
-                lines.append(f"| {mutation.what} | {tests} |")
+                noticed.setdefault(tests, []).append(mutation.what)
+        lines += [f"| {' · '.join(taken)} | {tests} |" for tests, taken in noticed.items()]
         lines.append("")
     return "\n".join(lines[:-1]) + "\n"
 
 
 def _short(test: str) -> str:
     """Return file and test without what they share: ``api/test_posts::posts_are_never_changed``."""
-    path, _, name = test.removeprefix("tests/").partition("::")
-    return f"{path.removesuffix('.py')}::{name.removeprefix('test_').replace('|', '¦')}"
+    path, _, name = test.removeprefix("tests/").partition("[")[0].partition("::")
+    return f"{path.removesuffix('.py')}::{name.removeprefix('test_')}"
 
 
 def between(text: str) -> str:

@@ -94,10 +94,10 @@ def load() -> list[Mutation]:
         for path in sorted(MUTATIONS.glob("*.toml"))
         for entry in tomllib.loads(path.read_text())["mutation"]
     ]
-    names = [mutation.name for mutation in found]
-    twice = {name for name in names if names.count(name) > 1}
-    if twice:
-        raise MutationError(f"more than one mutation is named {twice}")
+    for names in ([mutation.name for mutation in found], [mutation.what for mutation in found]):
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise MutationError(f"more than one mutation is named {twice}")
     return found
 
 

@@ -7,6 +7,7 @@ would call everything noticed.
 import ast
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,12 @@ def lab(cluster: Cluster) -> Iterator[Laboratory]:
 def named(name: str) -> Mutation:
     (mutation,) = [mutation for mutation in MUTATIONS if mutation.name == name]
     return mutation
+
+
+def taken(pattern: str) -> set[Any]:
+    """Return what a pattern finds in the statements of all mutations."""
+    statements = [statement for mutation in MUTATIONS for statement in mutation.sql]
+    return {found for statement in statements for found in re.findall(pattern, statement)}
 
 
 # -- the data ------------------------------------------------------------------------------------
@@ -74,10 +81,70 @@ def test_every_policy_and_every_trigger_is_taken_away_once(module_database: Data
         " and not t.tgisinternal and t.tgparentid = 0"
     )
     assert len(policies) >= 9 and len(triggers) >= 20
-    statements = [statement for mutation in MUTATIONS for statement in mutation.sql]
-    pattern = r"(?:alter policy|drop trigger) (\w+) on (\w+\.\w+)"
-    taken = {found for statement in statements for found in re.findall(pattern, statement)}
-    assert set(policies + triggers) - taken == set()
+    pattern = r"(?:alter policy|drop trigger) (\w+) on (\S+)"
+    assert set(policies + triggers) - taken(pattern) == set()
+
+
+def test_every_constraint_is_taken_away_once(module_database: Database) -> None:
+    """Those of partitions are made with the whole's."""
+    constraints = module_database.values(
+        "select conname from pg_constraint c where connamespace = 'app'::regnamespace"
+        " and contype in ('c', 'f', 'p', 'u', 'x') and conparentid = 0"
+        " and not exists (select from pg_inherits i where i.inhrelid = c.conrelid)"
+    )
+    assert len(constraints) >= 65
+    assert set(constraints) - taken(r"drop constraint (\w+)") == set()
+
+
+def test_every_setting_of_a_role_is_taken_away_once(module_database: Database) -> None:
+    settings = module_database.run(
+        "select r.rolname, split_part(c, '=', 1) from pg_db_role_setting s"
+        " join pg_roles r on r.oid = s.setrole, unnest(s.setconfig) c"
+    )
+    assert len(settings) >= 20
+    assert set(settings) - taken(r"alter role (\w+) (?:reset|set) (\w+)") == set()
+
+
+# What no mutation takes away, by a pattern of the rule, and why.
+NO_PROTECTION = {
+    r"set-header Retry-After 1 if \{ status 503 \}": "manners: when to ask again",
+    r"set-header Connection close if \{ method HEAD": "for PostgREST's sake (api/test_after_head)",
+    r"del-header X-Forwarded-For$": "what is set a few lines below takes its place",
+    r"return status 204 if preflight": "lets through; the rule below it refuses",
+    r"set-header Access-Control-(Allow-Methods|Allow-Headers|Max-Age)": "lets through, by the list",
+    r"cache-control\|if-none-match\|pragma": "what is for the cache goes no further",
+    r"X-Representation %|del-header Content-\w+ if \{ status 304": "how a 304 looks",
+    r"del-header Transfer-Encoding if \{ status 304": "how a 304 looks",
+    r"set-header (ETag|X-Cache|Age) ": "what a copy says of itself",
+    r"set-header Cache-Control no-cache if shared": "nothing of what is shared is anybody's own",
+    r"file errors/not_found.json if \{ status 404 \}": "PostgREST's empty answer gets words",
+}
+RULE = re.compile(
+    r"^ +http-(?:request|response|after-response)"
+    r" (?:return|deny|del-header|replace-value|set-header) .*\n",
+    re.MULTILINE,
+)
+
+
+def test_every_rule_of_the_proxy_is_taken_away_once() -> None:
+    """Or it stands above why it protects nothing; and nothing stands there that is not needed."""
+    text = (ROOT / "api" / "haproxy.cfg").read_text()
+    touched = [
+        (start, start + len(mutation.replace))
+        for mutation in MUTATIONS
+        if mutation.file == "api/haproxy.cfg"
+        for start in [text.index(mutation.replace)]
+    ]
+    rules = list(RULE.finditer(text))
+    assert len(rules) >= 60
+    alone = [
+        rule[0].strip()
+        for rule in rules
+        if not any(start < rule.end() and rule.start() < end for start, end in touched)
+    ]
+    excluded = {rule: [p for p in NO_PROTECTION if re.search(p, rule)] for rule in alone}
+    assert [rule for rule, patterns in excluded.items() if not patterns] == []
+    assert {p for patterns in excluded.values() for p in patterns} == set(NO_PROTECTION)
 
 
 def test_the_document_lists_the_mutations_as_they_are() -> None:

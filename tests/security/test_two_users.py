@@ -1,7 +1,10 @@
 """Two users, and nobody, at every endpoint with every verb: what is not one's own stays as it is.
 
 The endpoints come from the catalog and from PostgREST's OpenAPI, what is expected of them from the
-table in ``rules``; each request is sent to the public door and past it, to PostgREST itself.
+table in ``rules``; each request is sent to the public door and past it, to PostgREST itself. HEAD
+and OPTIONS are sent to the public door alone, HEAD with all that GET is sent with. An OPTIONS that
+is no preflight goes through to PostgREST: it may be answered, and like all others it must change
+nothing and show nothing. Preflights are in tests/stack/test_proxy.py.
 """
 
 import json
@@ -11,7 +14,7 @@ import httpx
 import pytest
 
 from tests.security.attacks import VERBS, Attempt, Endpoint, attempts, in_catalog, in_openapi
-from tests.security.rules import RULES, rule
+from tests.security.rules import MALFORMED, RULES, malformed, rule
 from tests.security.victim import OF_EVERYBODY, OWNER, Victim, belongings
 from tests.support.client import Member
 from tests.support.servers import Served
@@ -47,9 +50,15 @@ def victim(api: Served) -> Victim:
 
 
 def permitted(attempt: Attempt, answer: httpx.Response, statuses: set[int]) -> None:
-    """Have one of these statuses, or 400: malformed."""
-    allowed = {200, 400} if attempt.verb == "OPTIONS" else statuses | {400}
-    assert answer.status_code in allowed, f"{attempt}: {answer.status_code} {answer.text[:500]}"
+    """Have one of these statuses, or be malformed where that is expected, in the expected words."""
+    shown = f"{attempt}: {answer.status_code} {answer.text[:500]}"
+    if answer.status_code == 400:
+        codes = malformed(attempt.path, attempt.verb)
+        assert codes, shown
+        assert attempt.verb == "HEAD" or answer.json()["code"] in codes, shown
+    else:
+        allowed = {200} if attempt.verb == "OPTIONS" else statuses
+        assert answer.status_code in allowed, shown
 
 
 def reveals_nothing(attempt: Attempt, answer: httpx.Response, marks: list[str]) -> None:
@@ -73,6 +82,7 @@ def test_every_endpoint_has_its_rules_and_no_rule_is_stale(
 ) -> None:
     described = in_openapi(api, None) | in_openapi(api, api.signup().token)
     assert described | BY_THE_PROXY == set(endpoints)
+    assert {path for path, _ in MALFORMED} <= set(RULES)
     assert set(RULES) == set(endpoints), "say in tests/security/rules.py who may do what"
 
 

@@ -15,10 +15,10 @@ import httpx
 import pytest
 
 from microblog.settings import ROOT, Settings
-from microblog.stack import Stack, proxy, rest
+from microblog.stack import proxy, rest
 from microblog.stack.ports import free_ports
 from microblog.stack.process import Process
-from tests.stack.stacks import new_stack
+from tests.stack.stacks import StartedStack, new_stack
 
 __all__ = ["new_stack"]
 
@@ -26,7 +26,7 @@ PARTS = ("api", "pgbouncer", "postgres", "sql", "microblog", "sqitch.conf", "sqi
 
 
 @pytest.fixture(scope="session")
-def stack(new_stack: Callable[..., Stack]) -> Stack:
+def stack(new_stack: Callable[..., StartedStack]) -> StartedStack:
     """Return a running stack that tests share; each leaves it running, whatever it does to it."""
     return new_stack("main", instances=2)
 
@@ -60,7 +60,9 @@ class Echo(BaseHTTPRequestHandler):
         seen = {
             "method": self.command,
             "path": self.path,
-            "headers": {name.lower(): value for name, value in self.headers.items()},
+            "headers": {
+                name.lower(): ", ".join(self.headers.get_all(name, [])) for name in self.headers
+            },
             "body_size": len(body),
             "server": self.server.server_address[1],
         }

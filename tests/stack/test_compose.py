@@ -151,40 +151,109 @@ def test_pgbouncer_includes_the_same_file() -> None:
     assert source_of("pgbouncer", included[1]) == ROOT / "pgbouncer" / "pgbouncer.ini"
     assert ini("pgbouncer/pgbouncer.ini")["pool_mode"] == "transaction"
     port = ini("pgbouncer/compose.ini")["listen_port"]
-    assert f"@pgbouncer:{port}/microblog" in (ROOT / "docker" / "secrets.sh").read_text()
+    assert f" pooled=pgbouncer:{port};" in (ROOT / "docker" / "secrets.sh").read_text()
+
+
+def secrets_script(folder: Path, *arguments: str) -> dict[str, str]:
+    """Run docker/secrets.sh; returns all that its folder then holds, by path in it."""
+    script = ["sh", ROOT / "docker" / "secrets.sh", *arguments]
+    subprocess.run(script, env={**os.environ, "SECRETS_DIR": str(folder)}, check=True)
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_text() for path in files}
 
 
 def test_secrets_are_made_once(tmp_path: Path) -> None:
-    for _ in range(2):
-        script = ["sh", ROOT / "docker" / "secrets.sh"]
-        subprocess.run(script, env={**os.environ, "SECRETS_DIR": str(tmp_path)}, check=True)
-        made = {path.name: path.read_text() for path in tmp_path.iterdir()}
-    assert {"postgres", "authenticator", "worker", "jwt"} < set(made)
-    assert len({made[name] for name in ("postgres", "authenticator", "worker", "jwt")}) == 4
+    made = secrets_script(tmp_path)
+    assert secrets_script(tmp_path) == made
+    own = ("postgres", "authenticator", "worker", "jwt")
+    assert {*own, "pgpass"} < set(made)
+    assert len({made[name] for name in own}) == 4
     assert len(made["jwt"]) >= 32
+    assert made["for/postgres/password"] == made["postgres"]
     for route in ("direct", "pooled"):
-        parsed = psycopg.conninfo.conninfo_to_dict(made[f"uri_{route}"])
-        assert parsed["password"] == made["authenticator"]
-    subprocess.run(script, env={**os.environ, "SECRETS_DIR": str(tmp_path)}, check=True)
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == made
+        parsed = psycopg.conninfo.conninfo_to_dict(made[f"for/postgrest/uri_{route}"])
+        assert parsed["passfile"] == "/secrets/pgpass"
+        assert "password" not in parsed
+    for path, role in (
+        ("pgpass", "postgres"), ("for/worker/pgpass", "worker"),
+        ("for/postgrest/pgpass", "authenticator"),
+    ):  # fmt: skip
+        assert made[path] == f"*:*:*:{role}:{made[role]}\n"
 
 
-def test_secrets_rotate_by_one_command_and_old_keys_are_forgotten(tmp_path: Path) -> None:
-    def script(*arguments: str) -> dict[str, str]:
-        subprocess.run(
-            ["sh", ROOT / "docker" / "secrets.sh", *arguments],
-            env={**os.environ, "SECRETS_DIR": str(tmp_path)},
-            check=True,
+def test_a_part_s_secrets_are_its_user_s_alone(tmp_path: Path) -> None:
+    """Whatever the umask is; as root, which the container is, they are given to that user."""
+    before = os.umask(0)
+    try:
+        secrets_script(tmp_path)
+        secrets_script(tmp_path, "rotate", "key")
+        secrets_script(tmp_path, "rotate", "passwords")
+    finally:
+        os.umask(before)
+    users = {"": os.getuid()}
+    for folder in (tmp_path / "for").iterdir():
+        user = {"postgres": "999"}.get(folder.name) or SERVICES[folder.name]["user"]
+        users[f"for/{folder.name}"] = int(user) if os.getuid() == 0 else os.getuid()
+    assert len(users) == 5
+    for name, user in users.items():
+        folder = tmp_path / name
+        for path in [folder, *(path for path in folder.iterdir() if path.is_file())]:
+            mode = 0o700 if path.is_dir() else 0o600
+            assert (path.stat().st_mode & 0o7777, path.stat().st_uid) == (mode, user), path
+
+
+def test_a_service_mounts_the_secrets_of_its_own_and_no_others() -> None:
+    mounted = {
+        name: {v.removesuffix(":ro") for v in service.get("volumes", []) if v.startswith("secrets")}
+        for name, service in SERVICES.items()
+    }
+    for part in ("postgres", "postgrest", "pgbouncer", "worker"):
+        assert mounted.pop(part) == {f"secrets_{part}:/secrets"}
+        assert f"secrets_{part}:/secrets:ro" in SERVICES[part]["volumes"]
+    assert mounted.pop("secrets") == {"secrets:/secrets"} | {
+        f"secrets_{part}:/secrets/for/{part}"
+        for part in ("postgres", "postgrest", "pgbouncer", "worker")
+    }
+    assert mounted.pop("keys") == {
+        "secrets:/secrets", "secrets_postgrest:/secrets/for/postgrest",
+    }  # fmt: skip
+    assert mounted.pop("migrate") == {"secrets:/secrets"}
+    assert set().union(*mounted.values()) == set()
+
+
+def test_every_secret_that_a_service_reads_is_made_for_it(tmp_path: Path) -> None:
+    made = secrets_script(tmp_path)
+    read = 0
+    for name, service in SERVICES.items():
+        text = json.dumps(service) + (
+            (ROOT / "pgbouncer" / "compose.ini").read_text() if name == "pgbouncer" else ""
         )
-        return {path.name: path.read_text() for path in tmp_path.iterdir()}
+        for path in re.findall(
+            r"/secrets/(?!for/)([\w.]+)", text.replace("${MICROBLOG_ROUTE:-", "")
+        ):
+            read += 1
+            assert f"for/{name}/{path}" in made, (name, path)
+    assert read >= 5
 
+
+def test_no_secret_is_in_an_environment() -> None:
+    """Which is shown by `docker inspect`, and inherited by all that a process starts."""
+    scripts = [path.read_text() for path in (ROOT / "docker").iterdir()]
+    for text in [(ROOT / "docker-compose.yml").read_text(), *scripts]:
+        assert "PGPASSWORD" not in text
+    for service in SERVICES.values():
+        for name, value in service.get("environment", {}).items():
+            assert "PASSWORD" not in name or name.endswith("_FILE"), (name, value)
+
+
+def test_secrets_rotate_and_old_keys_are_forgotten(tmp_path: Path) -> None:
     def honoured(files: dict[str, str]) -> list[str]:
-        keys = [jwk["k"] for jwk in json.loads(files["jwks.json"])["keys"]]
+        keys = [jwk["k"] for jwk in json.loads(files["for/postgrest/jwks.json"])["keys"]]
         return [base64.urlsafe_b64decode(k + "=" * (-len(k) % 4)).decode() for k in keys]
 
-    first = script()
+    first = secrets_script(tmp_path)
     assert honoured(first) == [first["jwt"]]
-    second, third = script("rotate", "key"), script("rotate", "key")
+    second, third = (secrets_script(tmp_path, "rotate", "key") for _ in range(2))
     keys = {files["jwt"] for files in (first, second, third)}
     assert len(keys) == 3
     assert honoured(third)[0] == third["jwt"]
@@ -193,14 +262,35 @@ def test_secrets_rotate_by_one_command_and_old_keys_are_forgotten(tmp_path: Path
         assert 3600 < int(name.removeprefix("jwt.until-")) - time.time() < 3600 + 660
         if path.read_text() == first["jwt"]:
             path.rename(tmp_path / f"jwt.until-{int(time.time())}")
-    assert set(honoured(script())) == {second["jwt"], third["jwt"]}
+    assert set(honoured(secrets_script(tmp_path))) == {second["jwt"], third["jwt"]}
 
-    fourth = script("rotate", "passwords")
+    fourth = secrets_script(tmp_path, "rotate", "passwords")
     for name in ("authenticator", "worker"):
         assert fourth[name] != third[name]
     assert fourth["jwt"] == third["jwt"]
-    assert fourth["authenticator"] in fourth["uri_direct"]
-    assert fourth["authenticator"] in fourth["userlist.txt"]
+    for path in ("for/postgrest/pgpass", "for/pgbouncer/userlist.txt"):
+        assert fourth["authenticator"] in fourth[path]
+    assert fourth["worker"] in fourth["for/worker/pgpass"]
+
+
+def test_one_command_rotates(tmp_path: Path) -> None:
+    """What it asks of Docker: first who checks learns the new key, then who signs with it."""
+    docker = tmp_path / "docker"
+    docker.write_text('#!/bin/sh\necho "$@" >>"$0.log"\n')
+    docker.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run(["sh", ROOT / "docker" / "rotate.sh"], env=environment, check=True)
+    steps = [line.split() for line in (tmp_path / "docker.log").read_text().splitlines()]
+    named = [[word for word in step if word in SERVICES] for step in steps]
+    assert [(service, step[-1]) for (service,), step in zip(named, steps, strict=True)] == [
+        ("secrets", "key"),
+        ("postgrest", "postgrest"),
+        ("migrate", "migrate"),
+        ("secrets", "passwords"),
+        ("migrate", "migrate"),
+        ("pgbouncer", "pgbouncer"),
+    ]
+    assert not [step for step in steps if {"up", "restart", "stop"} & set(step)]
 
 
 def test_postgrest_reads_the_keys_that_the_script_writes() -> None:
@@ -224,13 +314,14 @@ def test_the_keeper_forgets_an_expired_key_and_tells_postgrest(
     subprocess.run([*script, "rotate", "key"], env=environment, check=True)
     (old,) = tmp_path.glob("jwt.until-*")
     old.rename(tmp_path / "jwt.until-1")
+    keys = tmp_path / "for" / "postgrest" / "jwks.json"
     with postgres.connect(settings) as listener:
         listener.execute("listen pgrst")
         keeper = Process("keep", [*script, "keep"], tmp_path / "log", env=environment)
         with keeper:
             (heard,) = listener.notifies(timeout=30, stop_after=1)
     assert heard.payload == "reload config"
-    assert len(json.loads((tmp_path / "jwks.json").read_text())["keys"]) == 1
+    assert len(json.loads(keys.read_text())["keys"]) == 1
 
 
 def test_migrating_hands_the_database_its_secrets(stack: Stack, tmp_path: Path) -> None:

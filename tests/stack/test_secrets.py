@@ -22,6 +22,7 @@ from microblog.stack.privileges import service_user
 from microblog.stack.process import wait_for
 from microblog.stack.rotation import honours, rotate
 from tests.stack.rotating import Load, load
+from tests.stack.stacks import StartedStack
 from tests.support.tokens import forged
 
 CLI = [sys.executable, "-m", "microblog"]
@@ -126,6 +127,47 @@ def test_no_process_shows_a_secret(stack: Stack) -> None:
     assert looked_at > 10
     listing = subprocess.run(["ps", "-eww", "-o", "args"], capture_output=True, check=True).stdout
     assert not [value for value in values(stack) if value.encode() in listing]
+
+
+def test_the_first_start_prints_no_secret(stack: StartedStack) -> None:
+    assert "postgres" in stack.first_output
+    assert len(stack.first_secrets) == 2
+    assert not [value for value in stack.first_secrets if value in stack.first_output]
+
+
+def shown_by_processes() -> set[bytes]:
+    """Return every command line and every environment there is at this moment."""
+    shown = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        for name in ("cmdline", "environ"):
+            try:
+                shown.add((folder / name).read_bytes())
+            except OSError:  # it has ended
+                continue
+    return shown
+
+
+def test_no_process_shows_a_secret_while_they_rotate(stack: Stack, tmp_path: Path) -> None:
+    """Not for a moment: everybody may look at the list of processes again and again."""
+    before, shown = values(stack), set()
+    beside = [sys.executable, "-c", "input()", "seen if one looks"]
+    rotation = [*CLI, "secrets", "rotate", "--stack", stack.settings.stack]
+    with (
+        (tmp_path / "said").open("w") as said,
+        subprocess.Popen(beside, stdin=subprocess.PIPE) as marked,
+        subprocess.Popen(rotation, stdout=said, stderr=said) as rotating,
+    ):
+        while rotating.poll() is None:
+            shown |= shown_by_processes()
+        marked.communicate(b"\n")
+    said_at_all = (tmp_path / "said").read_text()
+    assert rotating.returncode == 0, said_at_all
+    for seen in (b"seen if one looks", b"secrets\0rotate"):
+        assert [text for text in shown if seen in text]
+    after = values(stack)
+    assert len(after - before) >= 2
+    assert not [v for v in before | after if [text for text in shown if v.encode() in text]]
+    assert not [v for v in before | after if v in said_at_all]
 
 
 def written(stack: Stack) -> Iterator[tuple[Path, bytes]]:

@@ -67,7 +67,7 @@ def test_lock_files_pin_every_package_by_hash_and_name_no_index() -> None:
 def test_make_lists_its_commands() -> None:
     shown = run("make", "--no-print-directory", "help").stdout
     assert shown == run("make", "--no-print-directory").stdout
-    for target in ("demo", "test", "up", "down", "bench", "lint", "setup", "help"):
+    for target in ("demo", "test", "fuzz", "up", "down", "bench", "lint", "setup", "help"):
         assert re.search(rf"^  make {target} +\S", shown, re.MULTILINE), target
 
 

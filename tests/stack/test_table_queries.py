@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from microblog.settings import ROOT
+from tests.fuzz.wire import Request, send
 from tests.stack.test_proxy import ALLOWED, assert_error
 
 U, E = "follower:users!follower_id(id,username)", "followed:users!follows_followed_id_fkey(*)"
@@ -103,6 +104,23 @@ def test_an_unfollow_may_name_several_people(door: httpx.Client) -> None:
     assert door.delete("/follows?followed_id=gt.5").status_code == 200
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["/posts?limit=2;%73elect=array_agg", "/posts?id=gt.0;content=imatch.x", "/posts?limit=1;"]
+    + ["/posts?select=id;order=content;or=(content.like.*a*)", "/posts?limit=5;offset=999"]
+    + ["/users?;username=like.a*", "/follows?follower_id=eq.5;order=created_at"],
+)
+def test_a_semicolon_brings_no_other_parameter(door: httpx.Client, address: str) -> None:
+    """PostgREST would take what follows for one that no rule has looked at."""
+    for method in ("GET", "POST", "PATCH", "DELETE"):
+        assert_error(door.request(method, address), 400, "separator_not_supported")
+
+
+def test_an_encoded_semicolon_is_part_of_a_value(door: httpx.Client) -> None:
+    path = "/users?username=eq.a%3Blimit=0"
+    assert door.get(path).json()["path"] == path
+
+
 @pytest.mark.parametrize("path", NO_SELECT_OF)
 def test_what_is_no_column_cannot_be_selected(door: httpx.Client, path: str) -> None:
     for select in NO_SELECT + NO_SELECT_OF[path]:
@@ -132,6 +150,35 @@ def test_an_exact_count_is_not_asked_for(door: httpx.Client) -> None:
         ("count=estimated", "count=estimated"),
     ):
         assert door.get("/users", headers={"Prefer": sent}).json()["headers"]["prefer"] == left
+
+
+ODD_PREFERENCES = [
+    'a="x, count=exact, b=y"', 'a; b="c;, count=exact, "', '"count=exact"', "\x0bcount=exact",
+    "count=exact\x0c", "a,\x0bcount=exact", 'a="x, resolution=merge-duplicates, b=y"',
+    "\x0bresolution=ignore-duplicates", "a\\, count=exact", "count=exact,\tb", "count='exact'",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ODD_PREFERENCES)
+def test_a_preference_that_could_be_read_in_two_ways_is_refused(
+    door: httpx.Client, value: str
+) -> None:
+    """Within quotes the proxy sees no comma, where PostgREST sees nothing else."""
+    for sent in ([value], ["return=minimal", value], [value, "return=minimal"]):
+        headers = tuple((b"Prefer", part.encode()) for part in sent)
+        for method in ("GET", "POST"):
+            answer = send(str(door.base_url), Request(method, b"/users", headers))
+            assert (answer.status, answer.json()["code"]) == (400, "preference_not_supported")
+
+
+def test_several_preferences_are_looked_at_each(door: httpx.Client) -> None:
+    sent = [("Prefer", "return=minimal, max-affected=0"), ("Prefer", "timezone=Etc/GMT+5;a")]
+    left = [*sent, ("Prefer", "tx=commit,count=ignored")]
+    sent.append(("Prefer", "tx=commit,count=exact"))
+    seen = door.get("/users", headers=sent).json()["headers"]["prefer"]
+    assert seen == ", ".join(value for _, value in left)
+    sent.append(("Prefer", "a, resolution=merge-duplicates"))
+    assert_error(door.post("/posts", json={}, headers=sent), 400, "upsert_not_supported")
 
 
 def test_a_range_begins_where_an_offset_may(door: httpx.Client) -> None:
