@@ -37,7 +37,7 @@ def page(run: Run, source: str, curves: Iterable[Curve] = ()) -> str:
         published=[_published(one) for one in run.scenarios if one.published],
         overview=_svg(plots.overview(run)) if ratios else None,
         scenarios=[_scenario(one) for one in run.scenarios],
-        scaling=[scaling_section(one) for one in curves],
+        scaling=[scaling_section(one) for one in curves if one.points],
         source=source,
     )
 
@@ -48,7 +48,7 @@ def _svg(text: str) -> Markup:
 
 def _tiles(run: Run) -> list[dict[str, str]]:
     judged = [each for one in run.scenarios for each in figures.verdicts(one)]
-    met = sum(each.met for each in judged)
+    counts = figures.counted(judged)
     wrong = sum(len(figures.wrong(one)) for one in run.scenarios)
     rounds = [each for one in run.scenarios for side in one.sides for each in side.rounds]
     checked = sum(each.checked for each in rounds)
@@ -56,9 +56,10 @@ def _tiles(run: Run) -> list[dict[str, str]]:
     return [
         {
             "name": "targets reached",
-            "figure": f"{met} of {len(judged)}",
-            "kind": "good" if met == len(judged) else "bad",
-            "about": f"in {len(run.scenarios)} scenarios",
+            "figure": f"{counts['reached']} of {len(judged)}",
+            "kind": "bad" if counts["missed"] else "" if counts["undecided"] else "good",
+            "about": f"{counts['undecided']} undecided, {counts['missed']} missed, in "
+            f"{len(run.scenarios)} scenarios",
         },
         {
             "name": "answers",
@@ -91,20 +92,12 @@ def _published(scenario: ScenarioResult) -> dict[str, Any]:
             {
                 "name": words.MEASURES.get(key, key),
                 "theirs": [words.measured(one.figures.get(key, "–")) for one in scenario.published],
-                "ours": _ours(scenario.subject, key),
+                "ours": figures.ours(scenario.subject, key),
             }
             for key in names
         ],
         "plot": _svg(plots.values(scenario, "published-")) if scenario.subject.rounds else None,
     }
-
-
-def _ours(side: Side, name: str) -> str:
-    what = words.PUBLISHED.get(name, name)
-    if what not in words.MEASURES:
-        return "–"
-    unit = "" if what in ("rate", "errors", "dropped", "timeouts") else " ms"
-    return words.number(figures.of_side(side, what)) + unit
 
 
 def _latency(latency: Latency) -> list[str]:
@@ -123,6 +116,7 @@ def _side(scenario: ScenarioResult, side: Side) -> dict[str, Any]:
         return {"name": side.name, "role": side.role, "absent": side.absent or "no round"}
     ratio = next((one for one in scenario.ratios if one.to == side.name), None)
     spent = figures.spent(side)
+    served = [name for name in figures.processes(scenario) if name != "generator"]
     style = plots.style(scenario, side)
     return {
         "name": side.name,
@@ -142,10 +136,13 @@ def _side(scenario: ScenarioResult, side: Side) -> dict[str, Any]:
         "latency": _latency(figures.latency(side)),
         "cost": [
             words.number(spent.stack_cpu),
+            *(words.number(spent.cpu.get(name, 0.0)) for name in served),
             words.size(spent.wal_bytes),
             words.number(spent.buffers_hit),
             words.number(spent.buffers_read),
             words.size(sum(spent.memory.values())),
+            words.size(spent.peak) if spent.peak else "–",
+            words.size(spent.in_flight) if spent.peak else "–",
             f"{spent.generator_share:.0%}",
             f"{spent.others:.0%}",
             words.number(max(one.lateness for one in side.rounds)),
@@ -188,17 +185,18 @@ def _scenario(scenario: ScenarioResult) -> dict[str, Any]:
         for name, found in figures.operations(side).items()
         if len(figures.operations(side)) > 1
     ]
-    bad = wrong or any(not one.met for one in judged)
     return {
         "name": scenario.name,
         "title": scenario.title,
         "about": scenario.about,
         "unit": scenario.unit,
-        "mark": "✗" if bad else "✓" if judged else "·",
+        "rounds": words.rounds(scenario),
+        "mark": "✗" if wrong else figures.worst(judged),
         "verdicts": judged,
         "wrong": wrong,
         "plots": [(name, _svg(plot)) for name, plot in drawn if plot],
         "processes": plots.processes(scenario),
+        "served": [name for name in figures.processes(scenario) if name != "generator"],
         "sides": [_side(scenario, side) for side in scenario.sides],
         "operations": [
             {"name": name, "figures": [words.number(count), _errors(kinds), *_latency(latency)]}
