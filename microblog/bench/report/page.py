@@ -15,6 +15,9 @@ from microblog.bench.scenario import BENCH
 
 SHOWN_STATEMENTS = 8
 QUERY_LENGTH = 300
+COST_COLUMNS = [
+    *("WAL", "buffers hit", "read", "memory", "peak", "in flight", "sent late, p99 ms", "checked"),
+]
 
 
 def page(run: Run, source: str, curves: Iterable[Curve] = ()) -> str:
@@ -84,9 +87,11 @@ def _tiles(run: Run) -> list[dict[str, str]]:
 
 def _published(scenario: ScenarioResult) -> dict[str, Any]:
     names = list(dict.fromkeys(key for one in scenario.published for key in one.figures))
+    latency = figures.latency(scenario.subject)
     return {
         "title": scenario.title,
-        "about": f"{scenario.subject.name}, {words.load(scenario.subject)}.",
+        "about": f"{scenario.subject.name}, {words.load(scenario.subject)}: "
+        f"p50 {words.number(latency.p50)} ms, p99 {words.number(latency.p99)} ms.",
         "names": [one.name for one in scenario.published],
         "rows": [
             {
@@ -116,7 +121,6 @@ def _side(scenario: ScenarioResult, side: Side) -> dict[str, Any]:
         return {"name": side.name, "role": side.role, "absent": side.absent or "no round"}
     ratio = next((one for one in scenario.ratios if one.to == side.name), None)
     spent = figures.spent(side)
-    served = [name for name in figures.processes(scenario) if name != "generator"]
     style = plots.style(scenario, side)
     return {
         "name": side.name,
@@ -134,21 +138,27 @@ def _side(scenario: ScenarioResult, side: Side) -> dict[str, Any]:
         "dropped": words.number(sum(one.dropped for one in side.rounds)),
         "settle": words.number(max(one.settle for one in side.rounds)),
         "latency": _latency(figures.latency(side)),
-        "cost": [
+        "cpu": [
             words.number(spent.stack_cpu),
-            *(words.number(spent.cpu.get(name, 0.0)) for name in served),
+            *(words.number(spent.cpu.get(name, 0.0)) for name in _served(scenario)),
+            f"{spent.generator_share:.0%}",
+            f"{spent.others:.0%}",
+        ],
+        "cost": [
             words.size(spent.wal_bytes),
             words.number(spent.buffers_hit),
             words.number(spent.buffers_read),
             words.size(sum(spent.memory.values())),
             words.size(spent.peak) if spent.peak else "–",
             words.size(spent.in_flight) if spent.peak else "–",
-            f"{spent.generator_share:.0%}",
-            f"{spent.others:.0%}",
             words.number(max(one.lateness for one in side.rounds)),
             words.number(sum(one.checked for one in side.rounds)),
         ],
     }
+
+
+def _served(scenario: ScenarioResult) -> list[str]:
+    return [name for name in figures.processes(scenario) if name != "generator"]
 
 
 def _statements(side: Side) -> list[dict[str, Any]]:
@@ -196,7 +206,8 @@ def _scenario(scenario: ScenarioResult) -> dict[str, Any]:
         "wrong": wrong,
         "plots": [(name, _svg(plot)) for name, plot in drawn if plot],
         "processes": plots.processes(scenario),
-        "served": [name for name in figures.processes(scenario) if name != "generator"],
+        "cpu_columns": ["all", *_served(scenario), "generator's share", "others' share"],
+        "cost_columns": COST_COLUMNS,
         "sides": [_side(scenario, side) for side in scenario.sides],
         "operations": [
             {"name": name, "figures": [words.number(count), _errors(kinds), *_latency(latency)]}
