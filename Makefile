@@ -35,7 +35,7 @@ fuzz: setup ## Ask whatever comes to mind, twelve times as much as `make test` (
 mutants: setup ## Take each protection away and see the tests notice (MUTANTS_ARGS="-k policies")
 	@.venv/bin/python -m tests.security $(MUTANTS_ARGS)
 
-bench: ## Measure on this machine, minutes (options: BENCH_ARGS="twip --rounds 5")
+bench: ## Measure on this machine within five minutes (options: BENCH_ARGS="twip --rounds 5")
 	@bin/setup --bench
 	@$(MICROBLOG) bench run --quick --fresh $(BENCH_ARGS)
 

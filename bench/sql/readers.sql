@@ -1,7 +1,10 @@
--- Ten readers of each of some numbers of follows, and five authors of each of some numbers of
--- followers: those nearest to it, of whom timelines are kept. Made once.
+-- Ten readers of each of some numbers of follows, of whom timelines are kept, and five authors of
+-- each of some numbers of active followers: those nearest to it; of 100,000 the made-up author of
+-- kinds.sql. Made once, after that.
 
 do $$
+declare
+  v_active numeric;
 begin
   if to_regclass('bench.readers') is not null then
     return;
@@ -34,18 +37,39 @@ begin
     user_id bigint not null,
     primary key (followers, number)
   );
+  -- A post costs by the active followers, and these are counted of the thirty authors only who
+  -- should be nearest, were each author's followers as active as all users.
+  select greatest(avg((s.delivered_from < 9007199254740992)::integer), 0.01) into v_active
+  from app.feed_states s;
   insert into bench.authors (followers, number, user_id)
   select size.followers, near.number, near.user_id
   from unnest(array[100, 300, 1000, 3000, 10000]) as size (followers)
   cross join lateral (
     select
-      c.user_id,
-      row_number() over (order by abs(ln(c.followers_count::numeric / size.followers)), c.user_id)
-        as number
-    from app.user_counters c
-    where c.followers_count between size.followers * 0.8 and size.followers * 1.25
+      a.user_id,
+      row_number() over (order by abs(ln(a.active::numeric / size.followers)), a.user_id) as number
+    from (
+      select candidate.user_id, count(*) as active
+      from (
+        select c.user_id
+        from app.user_counters c
+        where c.followers_count between size.followers * 0.5 and size.followers * 2 / v_active
+        order by abs(ln(c.followers_count * v_active / size.followers)), c.user_id
+        limit 30
+      ) candidate
+      join app.follows f on f.followed_id = candidate.user_id
+      join app.feed_states s
+        on s.user_id = f.follower_id and s.delivered_from < 9007199254740992
+      group by candidate.user_id
+    ) a
+    where a.active between size.followers * 0.8 and size.followers * 1.25
   ) near
   where near.number <= 5;
+  insert into bench.authors (followers, number, user_id)
+  select 100000, 1, p.user_id
+  from bench.people p
+  join app.user_counters c on c.user_id = p.user_id
+  where p.kind = 'crowd' and c.followers_count = 100000;
   analyze bench.readers, bench.authors;
 end
 $$;

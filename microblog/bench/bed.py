@@ -144,7 +144,7 @@ class Bed:
         name = preset if isinstance(preset, str) else _named(preset)
         if self._value("select count(*) from app.users") == 0:
             self.say(f"bench: seeding {name}: {shape.users:,} users, {shape.follows:,} follows")
-            pids = [os.getpid(), *self.pids().get("postgres", [])]
+            pids = {"all": [os.getpid(), *self.pids().get("postgres", [])]}
             with (self.settings.log_dir / "seed.log").open("w") as log, Peak(pids) as peak:
                 seeded = seed(
                     self.settings, shape, console=Console(file=log, width=100), floor=floor
@@ -153,7 +153,7 @@ class Bed:
             self.connection.execute(DATA)
             self.connection.execute(
                 "insert into bench.data values (%s, %s, %s, %s, %s)",
-                [name, shape.seed, seeded.seconds, seeded.floor, peak.mib],
+                [name, shape.seed, seeded.seconds, seeded.floor, peak.together / 2**20],
             )
         held = None
         if self._value("select to_regclass('bench.data') is not null"):

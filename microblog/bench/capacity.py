@@ -3,11 +3,13 @@
 Everything measured comes from a result file; everything assumed is in ``Assumptions``.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from statistics import median
 
 from microblog.bench.report import figures, words
 from microblog.bench.report.pages import table
-from microblog.bench.result import Run, ScenarioResult
+from microblog.bench.result import Round, Run, ScenarioResult, Side
 from microblog.bench.scale_result import Scaling
 from microblog.errors import StackError
 
@@ -15,6 +17,8 @@ PAGE_SCENARIOS = ("timeline-floors", "reference-run")  # the first that was run 
 CHUNK = 5000  # followers served by the subject of fan-out-chunk
 DAY = 86_400
 DATABASE = ("postgres", "pgbouncer", "worker")
+BLOCK = 8192  # bytes
+FAR = 100.0  # times what was measured: beyond it a figure is marked as far from any measurement
 
 
 @dataclass(frozen=True)
@@ -25,11 +29,18 @@ class Assumptions:
     kept: float = 0.4  # of followers, whose timelines are kept (seen within 7 days of a session)
     pages: float = 30.0  # read a day by who comes
     posts: float = 0.5  # written a day by who comes
+    logins: float = 1 / 30  # a day by every user: one a month
+    login_ms: float = 100.0  # CPU of a login: the hash of a password is slow on purpose
     weight: float = 2.0  # followers of a post's author, in multiples of the mean of all users
     peak: float = 3.0  # the busiest second, in multiples of the day's mean
     busy: float = 0.6  # share of the cores in use at the peak
+    blocks: float = 6.0  # of 8 kB that are a comer's alone: feed, its index, follows, state, token
+    cold: float = 0.05  # of these blocks, not in memory when a page is read at the peak
+    hot_days: float = 3.0  # of posts that pages show
     retention: float = 105.0  # days that entries of feeds are kept: three months and half of one
     cores: float = 64.0
+    memory_gb: float = 512.0
+    iops: float = 200_000.0  # random reads and writes of blocks a second
     disk_tb: float = 15.0
     wal_mb: float = 400.0  # MB/s of WAL that storage and replicas take for hours
 
@@ -54,8 +65,25 @@ class Unit:
 
 
 @dataclass(frozen=True)
+class Range:
+    """What was measured, and the cheapest and dearest that it may be.
+
+    Costs as in the cheapest and the dearest round, each by itself; the growth with the bounds of
+    the exponent's interval of 95 %.
+    """
+
+    middle: Unit
+    low: Unit
+    high: Unit
+
+
+@dataclass(frozen=True)
 class Need:
-    """What so many users need at the peak: per second, in cores, MB/s of WAL and TB of disk."""
+    """What so many users need at the peak: per second, in cores, MB/s of WAL and TB of disk.
+
+    ``memory_gb`` is what pages are read from on a day, ``iops`` blocks read and written at random
+    in a second.
+    """
 
     users: float
     pages: float
@@ -64,13 +92,16 @@ class Need:
     cores_http: float
     cores_pages: float
     cores_writes: float
+    cores_logins: float
+    memory_gb: float
+    iops: float
     wal_mb: float
     disk_tb: float
 
     @property
     def cores_database(self) -> float:
-        """Cores of the database: for pages and for writing."""
-        return self.cores_pages + self.cores_writes
+        """Cores of the database: for pages, for writing and for logins."""
+        return self.cores_pages + self.cores_writes + self.cores_logins
 
 
 def _of(run: Run, *names: str) -> ScenarioResult:
@@ -84,37 +115,55 @@ def _of(run: Run, *names: str) -> ScenarioResult:
     )
 
 
-def _part(cpu: dict[str, float], *, database: bool) -> float:
+def _part(one: Round, *, database: bool) -> float:
+    """Return the CPU ms of an answer, of the database or of what is before it."""
+    outside = (*figures.OUTSIDE, "generator")
     return sum(
-        ms for name, ms in cpu.items() if name != "generator" and (name in DATABASE) == database
+        figures.served_cpu(one, name)
+        for name in one.cost.cpu
+        if name not in outside and (name in DATABASE) == database
     )
 
 
-def units(run: Run, scaling: Scaling | None = None) -> Unit:
+def units(run: Run, scaling: Scaling | None = None) -> Range:
     """Take the costs out of a run; raise StackError where one was not measured."""
-    page = figures.spent(_of(run, *PAGE_SCENARIOS).subject)
-    post = figures.spent(_of(run, "posting-storm").subject)
-    chunk = figures.spent(_of(run, "fan-out-chunk").subject)
+    page = _of(run, *PAGE_SCENARIOS).subject
+    post = _of(run, "posting-storm").subject
+    chunk = _of(run, "fan-out-chunk").subject
     data = run.data
     missing = [name for name in ("feed_entries", "follows", "posts") if name not in data.tables]
     if missing or min(data.feed_entries, data.follows, data.posts) < 1:
         raise StackError("this run does not say how large its tables are", "Measure again.")
     curve = next((one for one in scaling.curves if one.name == "users"), None) if scaling else None
     fit = curve.fit() if curve else None
-    return Unit(
-        users=data.users,
-        follows_each=data.follows / data.users,
-        page_database=_part(page.cpu, database=True),
-        page_http=_part(page.cpu, database=False),
-        post=post.stack_cpu,
-        post_wal=post.wal_bytes,
-        row=chunk.stack_cpu / CHUNK,
-        row_wal=chunk.wal_bytes / CHUNK,
-        entry_bytes=data.tables["feed_entries"] / data.feed_entries,
-        follow_bytes=data.tables["follows"] / data.follows,
-        post_bytes=data.tables["posts"] / data.posts,
-        growth=max(0.0, fit.exponent) if fit else 0.0,
-        growth_measured=fit is not None,
+
+    def unit(pick: Callable[[list[float]], float], growth: float) -> Unit:
+        def of(side: Side, cost: Callable[[Round], float]) -> float:
+            return pick([cost(one) for one in side.rounds if one.count])
+
+        def wal(one: Round) -> float:
+            return one.cost.wal_bytes / one.count
+
+        return Unit(
+            users=data.users,
+            follows_each=data.follows / data.users,
+            page_database=of(page, lambda one: _part(one, database=True)),
+            page_http=of(page, lambda one: _part(one, database=False)),
+            post=of(post, figures.served_cpu),
+            post_wal=of(post, wal),
+            row=of(chunk, figures.served_cpu) / CHUNK,
+            row_wal=of(chunk, wal) / CHUNK,
+            entry_bytes=data.tables["feed_entries"] / data.feed_entries,
+            follow_bytes=data.tables["follows"] / data.follows,
+            post_bytes=data.tables["posts"] / data.posts,
+            growth=max(0.0, growth),
+            growth_measured=fit is not None,
+        )
+
+    return Range(
+        unit(median, fit.exponent if fit else 0.0),
+        unit(min, fit.low if fit else 0.0),
+        unit(max, fit.high if fit else 0.0),
     )
 
 
@@ -132,6 +181,12 @@ def need(users: float, unit: Unit, assumed: Assumptions) -> Need:
         + users * unit.follows_each * unit.follow_bytes
         + posts_kept * unit.post_bytes
     )
+    logins = users * assumed.logins / DAY * assumed.peak
+    blocks = pages * assumed.blocks * assumed.cold
+    hot = (
+        comers * assumed.blocks * BLOCK
+        + comers * assumed.posts * assumed.hot_days * unit.post_bytes
+    )
     return Need(
         users=users,
         pages=pages,
@@ -140,6 +195,9 @@ def need(users: float, unit: Unit, assumed: Assumptions) -> Need:
         cores_http=pages * unit.page_http / 1000 / assumed.busy,
         cores_pages=pages * unit.page_database * dearer / 1000 / assumed.busy,
         cores_writes=(posts * unit.post + rows * unit.row) / 1000 / assumed.busy,
+        cores_logins=logins * assumed.login_ms / 1000 / assumed.busy,
+        memory_gb=hot / 1e9,
+        iops=blocks + 2 * rows,  # a row goes into a block of its reader's: read once, written once
         wal_mb=(posts * unit.post_wal + rows * unit.row_wal) / 1e6,
         disk_tb=disk / 1e12,
     )
@@ -152,7 +210,11 @@ def ends(unit: Unit, assumed: Assumptions) -> dict[str, float]:
             (n.cores_database + n.cores_http) / assumed.cores
         ),
         "cores, PostgREST and HAProxy elsewhere": lambda n: n.cores_database / assumed.cores,
-        "cores, pages read from replicas too": lambda n: n.cores_writes / assumed.cores,
+        "cores, pages read from replicas too": (
+            lambda n: (n.cores_writes + n.cores_logins) / assumed.cores
+        ),
+        "memory for what is read on a day": lambda n: n.memory_gb / assumed.memory_gb,
+        "random reads and writes": lambda n: n.iops / assumed.iops,
         "WAL": lambda n: n.wal_mb / assumed.wal_mb,
         "disk": lambda n: n.disk_tb / assumed.disk_tb,
     }
@@ -170,6 +232,18 @@ def _many(users: float) -> str:
     return f"{words.number(users / 1e6)} million"
 
 
+def _far(users: float, unit: Unit) -> str:
+    return " †" if users > FAR * unit.users else ""
+
+
+def _spread(middle: float, low: float, high: float, unit: str = "") -> str:
+    """Write a figure with its range, where it has one."""
+    low, high = min(low, middle), max(high, middle)
+    shown = [words.number(one) for one in (middle, low, high)]
+    wide = f" ({shown[1]} to {shown[2]})" if shown[1] != shown[2] else ""
+    return f"{shown[0]}{wide}{unit}"
+
+
 def markdown(
     run: Run,
     sources: list[str],
@@ -178,56 +252,85 @@ def markdown(
     scaling: Scaling | None = None,
 ) -> str:
     """Return the tables of the capacity page; ``sources`` name the files the figures come from."""
-    unit = units(run, scaling)
-    needs = [need(size, unit, assumed) for size in sizes]
+    every = units(run, scaling)
+    unit = every.middle
+    needs = [
+        [need(size, one, assumed) for one in (every.middle, every.low, every.high)]
+        for size in sizes
+    ]
     machine = run.machine
-    growth = (
-        f"measured: users^{unit.growth:.2f}" if unit.growth_measured else "not measured, taken as 0"
-    )
+    growth = "not measured, taken as 0"
+    if unit.growth_measured:
+        growth = f"users^{unit.growth:.2f} ({every.low.growth:.2f} to {every.high.growth:.2f})"
+
+    def cost(name: str, unit_of: str = " ms", times: float = 1.0) -> str:
+        return _spread(
+            *(times * getattr(one, name) for one in (unit, every.low, every.high)), unit_of
+        )
+
     measured = [
-        ["CPU of a page, database", f"{words.number(unit.page_database)} ms"],
-        ["CPU of a page, HAProxy and PostgREST", f"{words.number(unit.page_http)} ms"],
+        ["CPU of a page, database", cost("page_database")],
+        ["CPU of a page, HAProxy and PostgREST", cost("page_http")],
         ["growth of a page's cost with users", growth],
-        ["CPU of a post, all of the stack", f"{words.number(unit.post)} ms"],
-        ["WAL of a post", words.size(unit.post_wal)],
-        ["CPU of a row put into a feed", f"{words.number(1000 * unit.row)} µs"],
-        ["WAL of a row put into a feed", words.size(unit.row_wal)],
+        ["CPU of a post, all of the stack", cost("post")],
+        ["WAL of a post", cost("post_wal", " B")],
+        ["CPU of a row put into a feed", cost("row", " µs", 1000.0)],
+        ["WAL of a row put into a feed", cost("row_wal", " B")],
         ["a row in a feed on disk, with its index", words.size(unit.entry_bytes)],
         ["a follow on disk, with its indexes", words.size(unit.follow_bytes)],
         ["a post on disk, with its indexes", words.size(unit.post_bytes)],
         ["follows of a user, mean", words.number(unit.follows_each)],
     ]
     rows = [
-        ("pages read", lambda n: f"{words.number(n.pages)}/s"),
-        ("posts written", lambda n: f"{words.number(n.posts)}/s"),
-        ("rows put into feeds", lambda n: f"{words.number(n.rows)}/s"),
-        ("cores for HAProxy and PostgREST", lambda n: words.number(n.cores_http)),
-        ("cores for the database: pages", lambda n: words.number(n.cores_pages)),
-        ("cores for the database: posts and feeds", lambda n: words.number(n.cores_writes)),
-        ("WAL", lambda n: f"{words.number(n.wal_mb)} MB/s"),
-        ("disk for posts, follows and feeds", lambda n: f"{words.number(n.disk_tb)} TB"),
+        ("pages read", "pages", "/s"),
+        ("posts written", "posts", "/s"),
+        ("rows put into feeds", "rows", "/s"),
+        ("cores for HAProxy and PostgREST", "cores_http", ""),
+        ("cores for the database: pages", "cores_pages", ""),
+        ("cores for the database: posts and feeds", "cores_writes", ""),
+        ("cores for the database: logins", "cores_logins", ""),
+        ("memory for what is read on a day", "memory_gb", " GB"),
+        ("random reads and writes", "iops", "/s"),
+        ("WAL", "wal_mb", " MB/s"),
+        ("disk for posts, follows and feeds", "disk_tb", " TB"),
     ]
     files = " and ".join(f"`{name}`" for name in sources)
     quick = ", a quick pass" if run.quick else ""
     return "\n".join(
         [
             f"Measured {run.at[:10]} at commit {run.commit} with {words.number(unit.users)} users, "
-            f"on {machine.cpu}, {machine.cores} cores{quick}; from {files}.",
+            f"on {machine.cpu}, {machine.cores} cores{quick}; from {files}. Ranges: costs as in "
+            "the cheapest and the dearest round, growth within the 95 % interval of its exponent. "
+            f"† is more than {FAR:.0f} times the users that were measured: reckoned, not known.",
             "",
             table(["measured", ""], measured),
             "",
             table(["assumed", ""], [list(line) for line in assumptions(assumed)]),
             "",
-            table(["at the peak", *(_many(one.users) + " users" for one in needs)],
-                   [[name, *(write(one) for one in needs)] for name, write in rows]),
+            table(
+                ["at the peak", *(f"{_many(one)} users{_far(one, unit)}" for one in sizes)],
+                [
+                    [title, *(_spread(*(getattr(one, name) for one in three), of)
+                              for three in needs)]
+                    for title, name, of in rows
+                ],
+            ),
             "",
-            table(["one machine ends by", "at"], _ends(unit, assumed)),
+            table(["one machine ends by", "at"], _ends(every, assumed)),
         ]
     )  # fmt: skip
 
 
-def _ends(unit: Unit, assumed: Assumptions) -> list[list[str]]:
-    return [[name, f"{_many(users)} users"] for name, users in ends(unit, assumed).items()]
+def _ends(every: Range, assumed: Assumptions) -> list[list[str]]:
+    low, high = ends(every.high, assumed), ends(every.low, assumed)  # the dearer, the earlier
+    return [
+        [
+            name,
+            _spread(users / 1e6, low[name] / 1e6, high[name] / 1e6, " million users")
+            + _far(users, every.middle),
+        ]
+        for name, users in ends(every.middle, assumed).items()
+    ]
 
 
 def assumptions(assumed: Assumptions) -> list[tuple[str, str]]:
@@ -237,11 +340,18 @@ def assumptions(assumed: Assumptions) -> list[tuple[str, str]]:
         ("followers whose timelines are kept", f"{assumed.kept:.0%}"),
         ("pages read a day by who comes", words.number(assumed.pages)),
         ("posts written a day by who comes", words.number(assumed.posts)),
+        ("a login", f"{words.number(assumed.login_ms)} ms of CPU, one in "
+         f"{words.number(1 / assumed.logins)} days by each user"),
+        ("blocks of 8 kB that are a comer's alone", words.number(assumed.blocks)),
+        ("of these not in memory at the peak", f"{assumed.cold:.0%}"),
+        ("pages show posts of", f"{words.number(assumed.hot_days)} days"),
         ("followers of a post's author", f"{words.times(assumed.weight)} the mean of all"),
         ("the busiest second", f"{words.times(assumed.peak)} the day's mean"),
         ("cores busy at the peak", f"{assumed.busy:.0%}"),
         ("entries of feeds are kept", f"{words.number(assumed.retention)} days"),
-        ("one machine", f"{words.number(assumed.cores)} cores, {words.number(assumed.disk_tb)} TB, "
+        ("one machine", f"{words.number(assumed.cores)} cores, "
+         f"{words.number(assumed.memory_gb)} GB of memory, {words.number(assumed.disk_tb)} TB, "
+         f"{words.number(assumed.iops)} random reads and writes a second, "
          f"{words.number(assumed.wal_mb)} MB/s of WAL"),
     ]  # fmt: skip
 
@@ -252,6 +362,6 @@ def changed(given: dict[str, float]) -> Assumptions:
     for name, value in given.items():
         if name not in known:
             raise StackError(f"nothing is assumed about {name}", f"There are: {', '.join(known)}.")
-        if value <= 0 or (name in ("daily", "kept", "busy") and value > 1):
+        if value <= 0 or (name in ("daily", "kept", "busy", "cold") and value > 1):
             raise StackError(f"{name} = {words.number(value)} is out of range")
     return replace(Assumptions(), **given)

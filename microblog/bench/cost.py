@@ -1,9 +1,11 @@
 """What a round took from the machine: CPU by process, memory, WAL, buffers, statements."""
 
+import os
 import resource
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 import psutil
@@ -13,6 +15,9 @@ from microblog.bench.result import Cost, Statement
 
 STATEMENTS = 8  # of a round that are kept, by total time
 QUERY_LENGTH = 300  # characters kept of a statement
+
+LOOKS = 0.5  # seconds between two looks at the memory of a round
+PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 
 WAL = "select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint"
 STATEMENTS_QUERY = """
@@ -45,12 +50,16 @@ class Meter:
     def __enter__(self) -> Self:
         self.connection.execute("select extensions.pg_stat_statements_reset()")
         self._wal = self._wal_now()
+        self._peak = Peak(self.pids, every=LOOKS, of=_private)
+        self._rest = self._peak.look()
+        self._peak.__enter__()
         self._cpu, self._machine = self._cpu_now(), psutil.cpu_times()
         return self
 
     def __exit__(self, *_: object) -> None:
         machine, cpu = psutil.cpu_times(), self._cpu_now()
         wal = self._wal_now()
+        self._peak.__exit__()
         used = {kind: max(cpu[kind] - self._cpu.get(kind, 0.0), 0.0) for kind in cpu}
         everything = used["harness"]
         used["generator"] = everything if self.generator is None else self.generator
@@ -75,6 +84,8 @@ class Meter:
             cpu={kind: round(seconds, 3) for kind, seconds in used.items()},
             cpu_idle=round(machine.idle - self._machine.idle, 3),
             memory={kind: _memory(pids) for kind, pids in self.pids.items()},
+            memory_rest=self._rest,
+            memory_peak=self._peak.most,
             wal_bytes=wal - self._wal,
             buffers_hit=sum(one.buffers_hit for one in statements),
             buffers_read=sum(one.buffers_read for one in statements),
@@ -94,15 +105,21 @@ class Meter:
 
 
 class Peak:
-    """A context manager that watches the memory of processes and their children together.
+    """A context manager that watches the memory of processes, by kind, with their children.
 
-    ``mib`` is the most that was seen, as proportional set sizes, in MiB; looks are ``every``
-    seconds apart.
+    ``most`` is the most that was seen of each kind, in bytes, and ``together`` of all at one look;
+    looks are ``every`` seconds apart, the last one at the end. ``of`` says what is looked at.
     """
 
-    def __init__(self, pids: list[int], every: float = 2.0) -> None:
-        self.pids, self.every = pids, every
-        self.mib = 0.0
+    def __init__(
+        self,
+        pids: Mapping[str, list[int]],
+        every: float = 2.0,
+        of: Callable[[list[int]], int] | None = None,
+    ) -> None:
+        self.pids, self.every, self.of = pids, every, of or _memory
+        self.most: dict[str, int] = {}
+        self.together = 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -114,11 +131,19 @@ class Peak:
         self._over.set()
         self._thread.join()
 
+    def look(self) -> dict[str, int]:
+        """Look now, and return what there is of each kind."""
+        found = {kind: self.of(pids) for kind, pids in self.pids.items()}
+        for kind, size in found.items():
+            self.most[kind] = max(self.most.get(kind, 0), size)
+        self.together = max(self.together, sum(found.values()))
+        return found
+
     def _watch(self) -> None:
-        while True:
-            self.mib = max(self.mib, _memory(self.pids) / 2**20)
-            if self._over.wait(self.every):
-                return
+        over = False
+        while not over:
+            over = self._over.wait(self.every)
+            self.look()
 
 
 def _family(pid: int) -> list[psutil.Process]:
@@ -157,4 +182,22 @@ def _memory(pids: list[int]) -> int:
             except psutil.Error:
                 continue
             total += int(getattr(info, "pss", info.rss))
+    return total
+
+
+def _private(pids: list[int]) -> int:
+    """What the processes have to themselves: resident, not shared.
+
+    From files of /proc, because a look during a round must be cheap: proportional sizes take a walk
+    through all shared pages of each process, and psutil reads all processes to find children.
+    """
+    total, waiting = 0, list(pids)
+    while waiting:
+        pid = waiting.pop()
+        try:
+            _, resident, shared, *_ = map(int, Path(f"/proc/{pid}/statm").read_text().split())
+            total += max(resident - shared, 0) * PAGE_SIZE
+            waiting += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        except OSError:  # it has ended
+            continue
     return total

@@ -4,23 +4,25 @@ import csv
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from microblog.bench import result
 from microblog.bench.generators import wrk
 from microblog.bench.redis_peer import binary as redis_binary
-from microblog.bench.result import Machine, Run
+from microblog.bench.report import figures
+from microblog.bench.result import Machine, Round, Run
 from microblog.bench.scenario import BENCH
 from microblog.errors import StackError
 from microblog.settings import ROOT, Settings
 from microblog.stack import binaries
 
 RESULTS = BENCH / "results"
-OUTSIDE = ("generator", "harness", "others")  # kinds of CPU time that are not the system's own
 
 
 def _git(*arguments: str) -> str:
@@ -89,31 +91,48 @@ def save(run: Run, folder: Path = RESULTS) -> Path:
     at = datetime.fromisoformat(run.at).astimezone(UTC)
     file = folder / f"{at:%Y%m%dT%H%M%SZ}-{run.commit}.json"
     result.write(run, file)
-    table(run, file.with_suffix(".csv"))
+    table([run], file.with_suffix(".csv"))
     return file
 
 
-def table(run: Run, file: Path) -> None:
-    """Write a line for each round: where it belongs, its rate, latencies in ms, errors and cost."""
+PROCESSES = (*figures.PROCESSES, *figures.OUTSIDE)
+WHERE = (
+    "users scenario side role model round measure value seconds count rate offered dropped errors"
+)
+COLUMNS = [
+    *WHERE.split(),
+    *(f"{name}_ms" for name in result.PERCENTILES),
+    *("max_ms", "late_ms", "settle_seconds", "checked", "wrong", "cpu_ms_each"),
+    *(f"{name}_cpu_seconds" for name in PROCESSES),
+    *("idle_cpu_seconds", "wal_bytes", "buffers_hit", "buffers_read"),
+    *("memory_bytes", "memory_rest_bytes", "memory_peak_bytes"),
+]
+
+
+def table(runs: Iterable[Run], file: Path) -> None:
+    """Write a line for each round: where it belongs, its rate, latencies, errors and costs."""
     with file.open("x", newline="") as out:
         writer = csv.writer(out)
-        writer.writerow(
-            ["scenario", "side", "role", "model", "round", "measure", "value", "count", "rate"]
-            + ["offered", "dropped", "errors", *(f"{name}_ms" for name in result.PERCENTILES)]
-            + ["max_ms", "checked", "wrong", "cpu_seconds", "generator_cpu_seconds", "wal_bytes"]
-        )
-        for scenario in run.scenarios:
-            for side in scenario.sides:
-                for number, one in enumerate(side.rounds, 1):
-                    latency = msgspec.to_builtins(one.latency)
-                    cpu = one.cost.cpu
-                    served = sum(v for k, v in cpu.items() if k not in OUTSIDE)
-                    writer.writerow(
-                        [scenario.name, side.name, side.role, side.model, number]
-                        + [scenario.measure, round(one.value, 3), one.count, round(one.rate, 2)]
-                        + ["" if one.offered is None else one.offered, one.dropped]
-                        + [sum(one.errors.values())]
-                        + [round(latency[name], 3) for name in result.PERCENTILES]
-                        + [round(one.latency.max, 3), one.checked, len(one.wrong)]
-                        + [round(served, 3), cpu.get("generator", 0.0), one.cost.wal_bytes]
-                    )
+        writer.writerow(COLUMNS)
+        for run in runs:
+            for scenario in run.scenarios:
+                for side in scenario.sides:
+                    for number, one in enumerate(side.rounds, 1):
+                        where = [run.data.users, scenario.name, side.name, side.role, side.model]
+                        writer.writerow([*where, number, scenario.measure, *_cells(one)])
+
+
+def _cells(one: Round) -> list[Any]:
+    latency, cost = msgspec.to_builtins(one.latency), one.cost
+    return [
+        *(round(one.value, 3), round(one.seconds, 3), one.count, round(one.rate, 2)),
+        *("" if one.offered is None else one.offered, one.dropped, sum(one.errors.values())),
+        *(round(latency[name], 3) for name in result.PERCENTILES),
+        *(round(one.latency.max, 3), one.lateness, one.settle, one.checked, len(one.wrong)),
+        round(figures.served_cpu(one), 5),
+        *(cost.cpu.get(name, 0.0) for name in PROCESSES),
+        *(cost.cpu_idle, cost.wal_bytes, cost.buffers_hit, cost.buffers_read),
+        sum(cost.memory.values()),
+        sum(cost.memory_rest.values()),
+        sum(cost.memory_peak.values()),
+    ]

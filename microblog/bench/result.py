@@ -60,12 +60,16 @@ class Cost(msgspec.Struct, kw_only=True):
     ``harness``: what starting the generator and adding up took, and ``others``: what everybody else
     on the machine used meanwhile, which tells how quiet it was.
     ``cpu_idle`` is what nobody used. ``memory`` is the proportional set size after the round.
+    ``memory_rest`` and ``memory_peak`` are what processes had to themselves (resident, not shared)
+    right before the load, and the most that was seen during it; of each process by itself.
     Buffers are of 8 kB; WAL is that of the whole cluster.
     """
 
     cpu: dict[str, float] = {}
     cpu_idle: float = 0.0
     memory: dict[str, int] = {}
+    memory_rest: dict[str, int] = {}
+    memory_peak: dict[str, int] = {}
     wal_bytes: int = 0
     buffers_hit: int = 0
     buffers_read: int = 0
@@ -149,9 +153,11 @@ class Ratio(msgspec.Struct, kw_only=True):
 
 
 class Target(msgspec.Struct, kw_only=True):
-    """A bound for the subject, or ``side``: of rate, errors, dropped, figure or a percentile.
+    """A bound for the subject, or ``side``: of rate, errors, dropped, figure, cpu or a percentile.
 
-    ``of`` is the operation that a percentile is of (empty: of all).
+    ``of`` is the operation that a percentile is of (empty: of all), or the process that cpu is of
+    (empty: all of the stack). cpu is ms of an answer. With ``to``, a side: a multiple of what that
+    side has.
     """
 
     what: str
@@ -160,6 +166,7 @@ class Target(msgspec.Struct, kw_only=True):
     source: str = ""
     side: str = ""
     of: str = ""
+    to: str = ""
 
 
 class Published(msgspec.Struct, kw_only=True):
@@ -230,7 +237,10 @@ class Data(msgspec.Struct, kw_only=True):
 class Run(msgspec.Struct, kw_only=True):
     """One run: everything that somebody needs to repeat it, and what came out.
 
-    ``failures`` are scenarios that could not be run to their end, with the reason.
+    ``rounds`` and ``seconds`` are what was asked for: a scenario may have fewer, or its own.
+    ``took`` is how many seconds all of it took, seeding and starting included; 0 in files from
+    before it was kept. ``failures`` are scenarios that could not be run to their end, with the
+    reason; ``left_out`` those that no time was left for.
     """
 
     format: int = FORMAT
@@ -247,6 +257,8 @@ class Run(msgspec.Struct, kw_only=True):
     quick: bool
     scenarios: list[ScenarioResult] = []
     failures: dict[str, str] = {}
+    left_out: list[str] = []
+    took: float = 0.0
 
     def scenario(self, name: str) -> ScenarioResult | None:
         """Return the scenario of that name, None where it was not part of the run."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from datetime import UTC, datetime
+from math import inf
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -54,6 +55,7 @@ def run_scenarios(
     floor: bool = False,
     audit: bool = False,
     limit: float = LIMIT,
+    deadline: float | None = None,
     say: Callable[[str], None] = lambda _: None,
     progress: bool = True,
 ) -> Run:
@@ -62,12 +64,14 @@ def run_scenarios(
     ``seconds`` is the length of a round; one that says its own has it, unless ``quick``. ``seed``
     draws the load. The stack is filled with ``preset``, a name or a shape, if it is empty;
     ``floor`` measures that against a bare COPY; ``audit`` then compares feeds and counters with the
-    definition. ``limit``: seconds after which a scenario gets no further round. Raises StackError
-    where the stack cannot run; a scenario that cannot is among the run's failures, and wrong
-    answers are in the rounds. Ctrl-C ends the run with what was measured.
+    definition. ``limit``: seconds after which a scenario gets no further round. ``deadline``:
+    seconds that all of it may take, seeding included; what should not be over by then is left out.
+    Raises StackError where the stack cannot run; a scenario that cannot is among the run's
+    failures, and wrong answers are in the rounds. Ctrl-C ends the run with what was measured.
     """
     if any(side.sends == "wrk" for scenario in scenarios for side in scenario.sides):
         wrk.binary()
+    start = time.monotonic()
     commit, changed = record.commit()
     machine = record.machine()
     with Bed(settings, say) as bed:
@@ -86,7 +90,7 @@ def run_scenarios(
             quick=quick,
         )
         plan = [_planned(scenario, rounds, seconds, quick) for scenario in scenarios]
-        estimate = Estimate(plan)
+        estimate = Estimate(plan, None if deadline is None else start + deadline)
         with _progress() if progress else nullcontext() as shown:
             task = shown.add_task("", total=estimate.turns) if shown else None
 
@@ -95,8 +99,14 @@ def run_scenarios(
                     shown.update(task, description=what, advance=done)
 
             for number, (scenario, turns, length) in enumerate(plan, 1):
+                if not estimate.fits(number):
+                    run.left_out.append(scenario.name)
+                    say(f"bench: {scenario.name} is left out: no time for it within {deadline:g} s")
+                    step("", estimate.skip(number))
+                    continue
                 say(f"bench: {number} of {len(plan)}, {scenario.name}; {estimate.left()}")
-                turner = Turner(bed, scenario, length, seed, step, scenario.limit or limit)
+                room = min(scenario.limit or limit, estimate.room())
+                turner = Turner(bed, scenario, length, seed, step, room)
                 try:
                     run.scenarios.append(turner.take_turns(turns))
                 except KeyboardInterrupt:
@@ -107,6 +117,7 @@ def run_scenarios(
                     run.failures[scenario.name] = f"{error}" or repr(error)
                     say(f"{scenario.name}: {error}")
                 estimate.done(number)
+    run.took = round(time.monotonic() - start, 1)
     return run
 
 
@@ -122,35 +133,55 @@ def _planned(scenario: Scenario, rounds: int, seconds: float, quick: bool) -> Pl
 
 
 class Estimate:
-    """How much time the rest of a run takes, from the time that the part before it took."""
+    """How much time the rest of a run takes, from the time that the part before it took.
 
-    def __init__(self, plan: Sequence[Planned]) -> None:
-        self.loads = [  # seconds of load and turns of each scenario
-            (
+    ``until`` is when ``clock`` ends the run, None for never. Scenarios are numbered from 1.
+    """
+
+    def __init__(
+        self,
+        plan: Sequence[Planned],
+        until: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.waiting = {  # seconds of load and turns of each scenario
+            number: (
                 sum(rounds * (0.5 if side.figure else length) for side in scenario.sides),
                 rounds * len(scenario.sides),
             )
-            for scenario, rounds, length in plan
-        ]
-        self.turns = sum(turns for _, turns in self.loads)
-        self.start = time.monotonic()
-        self.over = 0
+            for number, (scenario, rounds, length) in enumerate(plan, 1)
+        }
+        self.turns = sum(turns for _, turns in self.waiting.values())
+        self.until, self.clock = until, clock
+        self.start = clock()
+        self.load, self.taken = 0.0, 0  # seconds of load and turns that are over
 
     def done(self, number: int) -> None:
-        """So many scenarios are over."""
-        self.over = number
+        """A scenario is over."""
+        load, turns = self.waiting.pop(number)
+        self.load, self.taken = self.load + load, self.taken + turns
+
+    def skip(self, number: int) -> int:
+        """A scenario is left out; return how many turns it would have had."""
+        return self.waiting.pop(number)[1]
+
+    def room(self) -> float:
+        """Return how many seconds are left, without end where nothing ends the run."""
+        return inf if self.until is None else self.until - self.clock()
+
+    def fits(self, number: int) -> bool:
+        """Whether a scenario should be over in time."""
+        return self.until is None or self._takes(*self.waiting[number]) <= self.room()
+
+    def _takes(self, load: float, turns: int) -> float:
+        beside = (self.clock() - self.start - self.load) / self.taken if self.taken else BESIDE
+        return load + turns * max(beside, 0.0)
 
     def left(self) -> str:
         """Tell how long it has been and may take, in minutes."""
-        spent = time.monotonic() - self.start
-        loads, turns = (
-            (sum(part) for part in zip(*self.loads[: self.over], strict=True))
-            if (self.over)
-            else (0.0, 0)
-        )
-        beside = (spent - loads) / turns if turns else BESIDE
-        left = sum(load + count * max(beside, 0.0) for load, count in self.loads[self.over :])
-        return f"{spent / 60:.0f} min over, about {left / 60:.0f} min left"
+        spent = self.clock() - self.start
+        left = sum(self._takes(*one) for one in self.waiting.values())
+        return f"{spent / 60:.0f} min over, about {min(left, self.room()) / 60:.0f} min left"
 
 
 def _progress() -> Progress:

@@ -6,7 +6,7 @@ from statistics import median
 import msgspec
 
 from microblog.bench.fit import Fit, power_law
-from microblog.bench.result import Machine, read_kept
+from microblog.bench.result import Machine, Run, read_kept
 
 FORMAT = 1
 
@@ -27,7 +27,9 @@ class Point(msgspec.Struct, kw_only=True):
 class Curve(msgspec.Struct, kw_only=True):
     """One measure over sizes; ``axis`` names the size, ``unit`` that of the values.
 
-    ``at_most`` bounds the exponent of value ~ axis^exponent: 0 is flat, 1 linear. None: to be seen.
+    ``at_least`` and ``at_most`` bound the exponent of value ~ axis^exponent, 0 is flat, 1 linear,
+    as fitted to the sizes from ``judged_from`` on. ``least_of_peak`` is the share of the largest
+    value that those at all larger sizes must keep. None: to be seen.
     """
 
     name: str
@@ -36,20 +38,29 @@ class Curve(msgspec.Struct, kw_only=True):
     axis: str
     unit: str
     points: list[Point]
+    at_least: float | None = None
     at_most: float | None = None
+    judged_from: float = 0.0
+    least_of_peak: float | None = None
     limitations: list[str] = []
 
     def fit(self) -> Fit | None:
-        """Fit a power law to all rounds; None where the sizes or rounds are too few."""
-        x = [point.x for point in self.points for _ in point.values]
-        y = [value for point in self.points for value in point.values]
+        """Fit a power law to the rounds that are judged; None where sizes or rounds are too few."""
+        judged = [point for point in self.points if point.x >= self.judged_from]
+        x = [point.x for point in judged for _ in point.values]
+        y = [value for point in judged for value in point.values]
         if len(x) < 3 or len(set(x)) < 2 or min(*x, *y) <= 0:
             return None
         return power_law(x, y)
 
 
 class Scaling(msgspec.Struct, kw_only=True):
-    """Curves measured together, with what somebody needs to repeat them."""
+    """Curves measured together, with what somebody needs to repeat them.
+
+    ``runs`` are what the curves were drawn from, one for each network, each as whole as a run of
+    scenarios: data, seed, histograms, costs. Empty in files from before they were kept.
+    ``failures`` are curves, or sizes of them, that could not be measured, with the reason.
+    """
 
     format: int = FORMAT
     at: str
@@ -61,6 +72,9 @@ class Scaling(msgspec.Struct, kw_only=True):
     rounds: int
     seconds: float
     curves: list[Curve] = []
+    runs: list[Run] = []
+    failures: dict[str, str] = {}
+    took: float = 0.0
 
 
 def read(file: Path) -> Scaling:

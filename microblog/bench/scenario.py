@@ -250,10 +250,13 @@ def _problems(scenario: Scenario) -> list[str]:
     if users.count < 1 or users.first > users.last or (users.last and users.first < 1):
         found.append("users: count is 1 or more, first at most last")
     for target in scenario.targets:
-        if target.what not in (*MEASURES, "errors", "dropped"):
-            found.append(f"a target is for {', '.join(MEASURES)}, errors or dropped")
-        if target.side and target.side not in names:
-            found.append(f"a target is for {target.side!r}, which is no side")
+        if target.what not in (*MEASURES, "errors", "dropped", "cpu"):
+            found.append(f"a target is for {', '.join(MEASURES)}, errors, dropped or cpu")
+        if target.to and target.what != "cpu":
+            found.append("a target in multiples of another side is for cpu")
+        for side in filter(None, (target.side, target.to)):
+            if side not in names:
+                found.append(f"a target is for {side!r}, which is no side")
     if len({bool(side.figure) for side in scenario.sides} | {scenario.measure == "figure"}) > 1:
         found.append('measure = "figure" and sides with a figure belong together')
     if scenario.worth and not (scenario.measure == "rate" and (BENCH / scenario.worth).is_file()):

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import msgspec
+
 from microblog.bench.record import RESULTS
 from microblog.errors import StackError
 
@@ -9,6 +11,14 @@ from microblog.errors import StackError
 def newest(folder: Path) -> Path | None:
     """Return the newest result of a folder (their names begin with the time), None without any."""
     return max(folder.glob("*.json"), key=lambda file: file.name, default=None)
+
+
+def is_curves(file: Path) -> bool:
+    """Whether a result is of `bench scale`: it has curves, where a run has scenarios."""
+    try:
+        return "curves" in msgspec.json.decode(file.read_bytes())
+    except (OSError, msgspec.DecodeError, TypeError):
+        return False  # whoever reads it says what is wrong
 
 
 def run_file(name: str | None) -> Path:

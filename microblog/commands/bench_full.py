@@ -15,7 +15,6 @@ from microblog.bench.result import read
 from microblog.bench.run import problems, run_scenarios
 from microblog.bench.scenario import read_all
 from microblog.commands.bench_capacity import PAGE
-from microblog.commands.bench_scale import with_full
 from microblog.commands.common import console, say
 from microblog.errors import StackError
 from microblog.settings import ROOT, Settings
@@ -92,15 +91,16 @@ def command(
 
     def scaled() -> None:
         found = scale.run(
-            [with_full(one) if preset == "full" else one for one in scale.read_all()],
+            [one.full() if preset == "full" else one for one in scale.read_all()],
             stack=STACK,
-            preset="small",
+            preset=preset,
             rounds=3,
             seconds=2.0,
             say=say,
         )
         show_curves(found, console)
         curves.append(scale.save(found))
+        steps.failed += scale.problems(found)
 
     def report() -> None:
         scaling = (scale_result.read(curves[0]), _named(curves[0])) if curves else None

@@ -76,7 +76,7 @@ def scaling(exponent: float) -> Scaling:
 
 
 def test_costs_are_taken_out_of_a_run(run: Run) -> None:
-    found = capacity.units(run)
+    found = capacity.units(run).middle
     assert found.page_database == pytest.approx(0.3)
     assert found.page_http == pytest.approx(0.4)
     assert found.post == pytest.approx(2.0)
@@ -99,12 +99,17 @@ def test_a_need_is_what_a_pocket_calculator_says() -> None:
     assert found.cores_http == pytest.approx(1000 * 0.0004 / 0.5)
     assert found.cores_writes == pytest.approx((100 * 0.002 + 2500 * 0.000004) / 0.5)
     assert found.wal_mb == pytest.approx((100 * 5000 + 2500 * 150) / 1e6)
+    logins = 1e6 / 30 / 86_400 * 2
+    assert found.cores_logins == pytest.approx(logins * 0.1 / 0.5), "as busy as any other core"
+    posts_hot = 500_000 * 8.64 * 3
+    assert found.memory_gb == pytest.approx((500_000 * 6 * 8192 + posts_hot * 300) / 1e9)
+    assert found.iops == pytest.approx(1000 * 6 * 0.05 + 2 * 2500)
     kept = 500_000 * 8.64 * 10
     assert found.disk_tb == pytest.approx((kept * (25 * 90 + 300) + 5e7 * 120) / 1e12)
 
 
 def test_the_growth_of_a_curve_makes_pages_dearer(run: Run) -> None:
-    flat, growing = (capacity.units(run, scaling(e)) for e in (-0.1, 0.25))
+    flat, growing = (capacity.units(run, scaling(e)).middle for e in (-0.1, 0.25))
     assert flat.growth == 0
     assert growing.growth == pytest.approx(0.25)
     ten = run.data.users * 16
@@ -120,10 +125,37 @@ def test_a_machine_ends_where_what_it_has_is_needed() -> None:
     assert everything.cores_database + everything.cores_http == pytest.approx(assumed.cores)
     assert capacity.need(found["WAL"], UNIT, assumed).wal_mb == pytest.approx(assumed.wal_mb)
     assert capacity.need(found["disk"], UNIT, assumed).disk_tb == pytest.approx(assumed.disk_tb)
+    memory = capacity.need(found["memory for what is read on a day"], UNIT, assumed)
+    assert memory.memory_gb == pytest.approx(assumed.memory_gb)
+    random_blocks = capacity.need(found["random reads and writes"], UNIT, assumed)
+    assert random_blocks.iops == pytest.approx(assumed.iops)
     assert list(found.values()) == sorted(found.values())
     more = capacity.ends(UNIT, replace(assumed, wal_mb=2 * assumed.wal_mb))
     assert more["WAL"] == pytest.approx(2 * found["WAL"])
     assert more["disk"] == found["disk"]
+
+
+def test_what_the_measurement_leaves_open_is_a_range(run: Run) -> None:
+    page = run.scenarios[0].subject
+    page.rounds = [
+        *costing({"postgres": 0.2}, 0, 1000),
+        *costing({"postgres": 0.3}, 0, 1000),
+        *costing({"postgres": 0.6}, 0, 1000),
+    ]
+    curves = scaling(0.2)
+    for point, shift in zip(curves.curves[0].points, (0.1, -0.1), strict=True):
+        point.values = [point.x**0.2 * (1 + shift * sign) for sign in (-1, 0, 1)]
+    found = capacity.units(run, curves)
+    costs = [one.page_database for one in (found.low, found.middle, found.high)]
+    assert costs == pytest.approx([0.2, 0.3, 0.6])
+    assert 0 < found.low.growth < found.middle.growth < found.high.growth
+    told = capacity.markdown(run, ["here"], [1e6, 1e8], Assumptions(), curves)
+    pages = next(line for line in told.splitlines() if "the database: pages |" in line)
+    cells = [cell.split("(")[1].rstrip(" )").split(" to ") for cell in pages.split("|")[2:4]]
+    near, far = ([float(one.replace(",", "")) for one in cell] for cell in cells)
+    assert far[1] / far[0] > near[1] / near[0] > 3, "far from the measurement it is wider"
+    assert "| 1 million users | 100 million users † |" in told
+    assert re.search(r"\| WAL \| .* million users † \|", told)
 
 
 def test_a_run_without_the_costs_says_what_to_measure(run: Run) -> None:

@@ -1,5 +1,6 @@
 """Two runs compared: what differs is marked, what is noise is not."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -7,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from microblog.bench import compare, result
-from microblog.bench.result import Run
+from microblog.bench.result import Cost, Run
+from microblog.bench.scale_result import Curve, Point, Scaling
 from microblog.commands.bench_compare import command
 from tests.bench.made_up import run
 
@@ -21,12 +23,30 @@ def marks(before: Run, after: Run) -> dict[tuple[str, str, str], str]:
     return {
         (line.scenario, line.side, line.against): line.mark
         for line in compare.compare(before, after)
+        if not line.cost
     }
+
+
+def copied(source: Run) -> Run:
+    """The same run, to be changed."""
+    return msgspec.convert(msgspec.to_builtins(source), Run)
+
+
+def strict(before: Run, after: Run, folder: Path) -> tuple[int, str]:
+    """Return the exit code of `compare --strict`, and what it says went wrong."""
+    names = []
+    for number, made in enumerate((before, after)):
+        file = folder / f"{number}.json"
+        file.unlink(missing_ok=True)
+        result.write(made, file)
+        names.append(str(file))
+    done = CliRunner().invoke(command, ["--strict", *names])
+    return done.exit_code, str(done.exception)
 
 
 def scaled(source: Run, factor: float) -> Run:
     """The same run on a machine that is so much faster."""
-    copy = msgspec.convert(msgspec.to_builtins(source), Run)
+    copy = copied(source)
     for scenario in copy.scenarios:
         for side in scenario.sides:
             for one in side.rounds:
@@ -93,3 +113,129 @@ def test_the_command_fails_on_a_worse_ratio_only_when_told_to(tmp_path: Path) ->
     assert CliRunner().invoke(command, names).exit_code == 0
     assert CliRunner().invoke(command, ["--strict", *names]).exit_code == 1
     assert CliRunner().invoke(command, ["--strict", *reversed(names)]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("cost", "change"),
+    [
+        ("CPU ms", lambda cost: cost.cpu.update(postgres=cost.cpu["postgres"] * 2)),
+        ("WAL B", lambda cost: setattr(cost, "wal_bytes", cost.wal_bytes * 2)),
+        ("buffers", lambda cost: setattr(cost, "buffers_hit", cost.buffers_hit * 2)),
+    ],
+)
+def test_a_subject_that_costs_more_is_worse_though_as_fast(
+    before: Run, tmp_path: Path, cost: str, change: Callable[[Cost], None]
+) -> None:
+    after = copied(before)
+    assert strict(before, after, tmp_path)[0] == 0
+    for one in after.scenarios[0].subject.rounds:
+        change(one.cost)
+    worse = [line for line in compare.compare(before, after) if line.mark == "worse"]
+    assert [(line.scenario, line.side, line.cost) for line in worse] == [
+        ("seeds", "timeline", cost)
+    ]
+    assert strict(before, after, tmp_path)[0] == 1
+    for scenario in (*before.scenarios[:1], *after.scenarios[:1]):
+        scenario.sides.reverse()  # what a rival costs stops nobody
+    assert strict(before, after, tmp_path)[0] == 0
+    before.scenarios[0].sides.reverse()
+
+
+def test_more_memory_is_shown_and_stops_nobody(before: Run, tmp_path: Path) -> None:
+    after = copied(before)
+    for one in after.scenarios[0].subject.rounds:
+        one.cost.memory["postgres"] *= 3
+    worse = [line.cost for line in compare.compare(before, after) if line.mark == "worse"]
+    assert worse == ["memory MB"]
+    assert strict(before, after, tmp_path)[0] == 0
+
+
+def lose_a_scenario(run: Run) -> None:
+    run.scenarios.pop()
+
+
+def fail_a_scenario(run: Run) -> None:
+    run.failures[run.scenarios.pop().name] = "no disk"
+
+
+def leave_one_out(run: Run) -> None:
+    run.left_out.append(run.scenarios.pop().name)
+
+
+def lose_a_side(run: Run) -> None:
+    run.scenarios[0].sides[1].rounds.clear()
+    run.scenarios[0].ratios.pop(0)
+
+
+def err(run: Run) -> None:
+    run.scenarios[1].subject.rounds[0].errors["500"] = 1
+
+
+def lie(run: Run) -> None:
+    run.scenarios[1].subject.rounds[0].wrong.append("one missing")
+
+
+def miss(run: Run) -> None:
+    for one in run.scenarios[0].subject.rounds:
+        one.rate = 10.0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lose_a_scenario, "twip is missing"),
+        (fail_a_scenario, "twip failed: no disk"),
+        (leave_one_out, "twip was left out"),
+        (lose_a_side, "side constant answer was not measured"),
+        (err, "timeline, timeline: 1 errors or dropped"),
+        (lie, "wrong answer: timeline: one missing"),
+        (miss, "rate at least 1,000: 10 "),
+    ],
+)
+def test_what_is_lost_wrong_or_missed_is_told_and_fails_a_pipeline(
+    before: Run, tmp_path: Path, change: Callable[[Run], None], message: str
+) -> None:
+    before = copied(before)
+    for side in before.scenarios[1].sides:  # nothing is dropped
+        for one in side.rounds:
+            one.dropped = 0
+    after = copied(before)
+    change(after)
+    assert compare.losses(before, before) == []
+    assert any(message in text for text in compare.losses(before, after))
+    code, told = strict(before, after, tmp_path)
+    assert code == 1
+    assert message in told
+
+
+def drawn(exponent: float, sizes: tuple[float, ...] = (10, 100, 1000)) -> Scaling:
+    made = run(samples=0, rounds=1)
+    points = [Point(x=x, values=[x**exponent * f for f in (0.99, 1.0, 1.01)]) for x in sizes]
+    curve = Curve(
+        name="users", title="", about="", axis="users", unit="CPU ms", points=points, at_most=0.1
+    )
+    return Scaling(
+        at=made.at, commit="x", uncommitted_changes=False, versions={}, machine=made.machine,
+        settings={}, rounds=3, seconds=1, curves=[curve],
+    )  # fmt: skip
+
+
+def test_curves_are_compared_size_by_size_and_by_their_exponents(tmp_path: Path) -> None:
+    flat, steep, short = drawn(0.0), drawn(0.5), drawn(0.0, (10, 100))
+    assert {line.mark for line in compare.compare_curves(flat, flat)} == {"noise"}
+    assert compare.curve_losses(flat, flat) == []
+    found = {line.side: line.mark for line in compare.compare_curves(flat, steep)}
+    assert found["1,000 users"] == "worse"
+    missed, steeper = compare.curve_losses(flat, steep)
+    assert missed.startswith("curve users: exponent at most 0.1: +0.50")
+    assert steeper.startswith("curve users: exponent +0.50")
+    assert compare.curve_losses(flat, short) == ["curve users is missing at 1,000"]
+    files = {}
+    for name, made in (("flat", flat), ("steep", steep), ("run", run(samples=0, rounds=1))):
+        files[name] = str(tmp_path / f"{name}.json")
+        result.write(made, Path(files[name]))
+    for names, code in ((("flat", "steep"), 1), (("steep", "flat"), 0), (("flat", "flat"), 0)):
+        arguments = ["--strict", *(files[name] for name in names)]
+        assert CliRunner().invoke(command, arguments).exit_code == code
+    mixed = CliRunner().invoke(command, [files["flat"], files["run"]])
+    assert "cannot be compared" in str(mixed.exception)

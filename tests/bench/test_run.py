@@ -5,14 +5,16 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from microblog.bench import record, redis_peer, result
+from microblog.bench import record, redis_peer, result, scale, scale_result
 from microblog.bench.bed import Bed
 from microblog.bench.result import Run
 from microblog.bench.run import Estimate, Turner, other_share, problems, run_scenarios
+from microblog.bench.scale_result import Scaling
 from microblog.bench.scenario import Call, Delivery, Load, Scenario, Script
 from microblog.cli import main
 from microblog.commands import bench_run
@@ -22,6 +24,7 @@ from microblog.settings import Settings
 from microblog.stack import Stack, postgres
 
 SHAPE = Shape(users=200, follows=4_000, posts=600, largest=150)
+STACK = f"t{os.getpid()}-bench"
 RATE = 200.0  # more in two rounds than an address is allowed, were the limits not raised
 PAGE = Call(name="timeline", path="/rpc/feed_timeline", weight=10, check="timeline")
 POST = Call(name="post", method="POST", path="/posts", body='{"content": "{text}"}')
@@ -205,7 +208,7 @@ needs_redis = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def settings() -> Iterator[Settings]:
-    made = Settings.create(f"t{os.getpid()}-bench", fsync=False, memory_mb=512)
+    made = Settings.create(f"{STACK}-{SHAPE.users}", fsync=False, memory_mb=512)
     made.save()
     try:
         yield made
@@ -294,6 +297,8 @@ def test_a_round_says_what_it_cost(run: Run) -> None:
         assert cost.cpu[kind] > 0, kind
     for kind in ("postgres", "postgrest", "haproxy", "worker"):
         assert cost.memory[kind] > 1_000_000, kind
+        assert cost.memory_peak[kind] > 500_000, kind
+        assert cost.memory_rest[kind] > 500_000, kind
     assert cost.wal_bytes > 0
     assert cost.buffers_hit > 0
     calls = {one.query: one.calls for one in cost.statements}
@@ -511,9 +516,122 @@ def test_an_estimate_learns_from_what_is_over() -> None:
     assert estimate.left() == "6 min over, about 12 min left"
 
 
+def test_what_would_not_be_over_in_time_is_left_out() -> None:
+    plan = [(replace(SCENARIOS[0], name=str(n)), 2, 2.0) for n in range(6)]  # 8 s of load each
+    plan.append((replace(SCENARIOS[5], name="short"), 1, 2.0))
+    now = 100.0
+    estimate = Estimate(plan, 160.0, lambda: now)
+    ran = []
+    for number, (scenario, _, _) in enumerate(plan, 1):
+        if not estimate.fits(number):
+            estimate.skip(number)
+            continue
+        ran.append(scenario.name)
+        now += 5.0 if scenario.name == "short" else 17.0
+        estimate.done(number)
+    assert ran == ["0", "1", "2", "short"]
+    assert now <= 160.0
+    assert estimate.room() == 160.0 - now
+
+
+def test_a_run_whose_time_is_over_says_what_it_left_out(settings: Settings, run: Run) -> None:
+    assert run.left_out == []
+    late = run_scenarios(
+        settings, SCENARIOS[:2], deadline=0.0, preset=SHAPE, progress=False, say=lambda _: None
+    )
+    assert (late.left_out, late.scenarios, late.failures) == (["mix", "lie"], [], {})
+
+
+@pytest.fixture(scope="module")
+def scaled(settings: Settings, run: Run) -> Iterator[Scaling]:
+    """Curves on the network of the runs: one that is well, one of wrong answers, one that fails,
+    and one over networks that cannot be made.
+    """
+    assert run.scenarios
+    load = Load(name="", calls=[PAGE])
+
+    def sizes(name: str, load: Load, vary: str = "clients") -> scale.Sizes:
+        return scale.Sizes(
+            name=name, title=name, vary=vary, axis="connections", measure="rate", sizes=[1, 2],
+            load=load, warmup=0.2,
+        )  # fmt: skip
+
+    def only_one_network(made: Settings, *arguments: Any, **options: Any) -> Run:
+        if made.stack != settings.stack:
+            raise StackError("no room for another network")
+        return run_scenarios(made, *arguments, progress=False, **options)
+
+    lying = replace(load, door="no-pre-request", calls=[replace(CONSTANT, check="timeline")])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scale, "run_scenarios", only_one_network)
+        yield scale.run(
+            [
+                sizes("pages", load),
+                sizes("lie", lying),
+                sizes("nobody", replace(load, calls=[replace(PAGE, path="/nosuch")])),
+                sizes("users", load, vary="users"),
+            ],
+            stack=STACK,
+            preset=SHAPE,
+            rounds=1,
+            seconds=1.0,
+        )
+
+
+def test_curves_are_drawn_from_runs_that_are_kept_whole(scaled: Scaling) -> None:
+    pages = scaled.curves[0]
+    assert [point.x for point in pages.points] == [1, 2]
+    (made,) = scaled.runs
+    assert made.data.users == 200
+    found = made.scenario("pages")
+    assert found is not None
+    assert [side.name for side in found.sides] == ["1", "2"]
+    for side, point in zip(found.sides, pages.points, strict=True):
+        (one,) = side.rounds
+        assert point.values == [one.rate]
+        assert one.histogram
+        assert one.cost.cpu["postgres"] > 0
+        assert "others" in one.cost.cpu
+        assert one.checked > 0
+
+
+def test_a_curve_that_fails_takes_no_other_with_it(scaled: Scaling) -> None:
+    assert set(scaled.failures) == {"nobody", "users at 1", "users at 2"}
+    assert "got no right answer" in scaled.failures["nobody"]
+    assert [(one.name, len(one.points)) for one in scaled.curves] == [
+        ("pages", 2), ("lie", 2), ("nobody", 0), ("users", 0),
+    ]  # fmt: skip
+
+
+def test_curves_with_wrong_answers_fail_and_are_kept_all_the_same(
+    scaled: Scaling,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(scale, "run", lambda *_, **__: scaled)
+    monkeypatch.setattr(scale, "FOLDER", tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main("bench", "scale", "follows", "--stack", "never-started")
+    assert ended.value.code == 1
+    told = capsys.readouterr().err
+    assert "nobody failed: nobody: '1' got no right answer" in told
+    assert "lie, 1: timeline of user" in told
+    (file,) = tmp_path.glob("*.json")
+    assert scale_result.read(file) == scaled
+    with file.with_suffix(".csv").open() as lines:
+        rows = list(csv.DictReader(lines))
+    assert [(row["users"], row["scenario"], row["side"]) for row in rows] == [
+        ("200", name, side) for name in ("pages", "lie") for side in ("1", "2")
+    ]
+    assert float(rows[0]["postgres_cpu_seconds"]) > 0
+    assert float(rows[0]["memory_peak_bytes"]) > 0
+
+
 def test_a_run_says_on_what_it_was_made(run: Run) -> None:
     assert (run.data.users, run.data.posts) == (200, 600)
     assert run.data.preset == "200 users, 4000 follows, 600 posts"
+    assert run.took > sum(one.seconds for found in run.scenarios for one in found.subject.rounds)
     assert run.data.tables["feed_entries"] > 0
     assert run.versions["postgresql"]
     assert run.versions["postgrest"]

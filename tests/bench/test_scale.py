@@ -4,9 +4,12 @@ import random
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from microblog.bench import scale
+from microblog.bench.report.judged import judged, told
 from microblog.bench.result import Side
+from microblog.bench.scale_result import Curve, Point
 from microblog.bench.scenario import BENCH
 from microblog.errors import StackError
 from microblog.seed.shape import Shape
@@ -85,14 +88,14 @@ def test_networks_of_any_size_have_a_shape_that_can_be_made() -> None:
 
 def test_a_curve_is_what_its_rounds_cost(tmp_path: Path) -> None:
     sizes = scale.read(written(tmp_path, GOOD))
-    sides = []
-    for milliseconds in (2.0, 4.0):
+    sides = {}
+    for size, milliseconds in ((10, 2.0), (1000, 4.0)):
         rounds = [made_up.one_round(random.Random(1), 100, 5, samples=0) for _ in range(2)]
         for one in rounds:
             one.count = 1000
             one.cost.cpu = {"postgres": milliseconds, "generator": 50.0, "others": 9.0}
-        sides.append(
-            Side(name="", role="subject", model="closed", generator="pgbench", rounds=rounds)
+        sides[size] = Side(
+            name="", role="subject", model="closed", generator="pgbench", rounds=rounds
         )
     curve = scale.curve(sizes, sides)
     assert [(point.x, point.values) for point in curve.points] == [
@@ -103,6 +106,71 @@ def test_a_curve_is_what_its_rounds_cost(tmp_path: Path) -> None:
     fit = curve.fit()
     assert fit is not None
     assert fit.exponent == pytest.approx(0.1505, abs=1e-3)  # log 2 / log 100
+
+
+def growing(exponent: float, noise: float) -> Curve:
+    """A curve of four sizes and three rounds, with a size that costs what is not judged."""
+    points = [Point(x=100, values=[1e9] * 3)]
+    for number, x in enumerate((1000, 3000, 10_000, 100_000)):
+        shifts = (1 - noise, 1 + noise * (-1) ** number, 1 + noise)
+        points.append(Point(x=x, values=[x**exponent * shift for shift in shifts]))
+    return Curve(
+        name="followers", title="", about="", axis="followers", unit="CPU ms", points=points,
+        at_least=0.9, at_most=1.1, judged_from=1000,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("exponent", "noise", "mark"),
+    [
+        (1.0, 0.01, "reached"),
+        (0.5, 0.01, "missed"),
+        (2.0, 0.01, "missed"),
+        (1.0, 0.6, "undecided"),
+        (1.09, 0.2, "undecided"),
+    ],
+)
+def test_linear_growth_is_told_from_the_root_and_the_square(
+    exponent: float, noise: float, mark: str
+) -> None:
+    curve = growing(exponent, noise)
+    (found,) = judged(curve)
+    assert found.mark == mark, found.found
+    assert found.asked == "exponent at least 0.9 and at most 1.1, from 1,000 followers on"
+    unbounded = replace(curve, at_least=None, at_most=None)
+    assert judged(unbounded) == []
+    assert told(unbounded).startswith("CPU ms ~ size^e, e = "), "the fit is told all the same"
+
+
+@pytest.mark.parametrize(
+    ("last", "mark"),
+    [([95, 96, 99], "reached"), ([85, 92, 95], "undecided"), ([60, 70, 80], "missed")],
+)
+def test_a_rate_must_not_fall_beyond_its_peak(last: list[float], mark: str) -> None:
+    points = [
+        Point(x=1, values=[20, 20, 20]),
+        Point(x=8, values=[100, 100, 100]),
+        Point(x=16, values=last),
+        Point(x=32, values=[99, 99, 99]),
+    ]
+    curve = Curve(
+        name="connections", title="", about="", axis="connections", unit="per second",
+        points=points, least_of_peak=0.9,
+    )  # fmt: skip
+    (found,) = judged(curve)
+    assert found.mark == mark
+    assert found.found.endswith(" at 16")
+    (rising,) = judged(replace(curve, points=points[:2]))
+    assert rising.mark == "reached"
+
+
+def test_at_full_scale_a_curve_goes_further() -> None:
+    found = {one.name: one for one in scale.read_all()}
+    assert found["followers"].full().sizes[-1] == 100_000
+    assert found["users"].full().sizes[-1] == 1_091_000
+    assert found["connections"].least_of_peak == 0.9
+    assert (found["followers"].at_least, found["followers"].at_most) == (0.9, 1.1)
+    assert all(one.scenario(one.sides()).warmup >= 2 for one in found.values())
 
 
 def test_a_delivery_to_a_hundred_followers_reaches_each_and_is_rolled_back(
@@ -118,14 +186,20 @@ def test_a_delivery_to_a_hundred_followers_reaches_each_and_is_rolled_back(
             " select u.id, %s from app.users u where u.id <> %s",
             [author, author],
         )
-        connection.execute("create schema bench")
+        connection.execute((BENCH / "sql/objects.sql").read_text())
+        inactive = database.value("select max(id) from app.users")
+        connection.execute(
+            "update app.feed_states set delivered_from = 9007199254740992,"
+            " complete_from = 9007199254740992 where user_id = %s",
+            [inactive],
+        )
         connection.execute((BENCH / "sql/readers.sql").read_text())
         authors = connection.execute("select followers, user_id from bench.authors").fetchall()
         assert authors == [(100, author)]
         with connection.transaction(force_rollback=True):
             connection.execute("call bench.fan_out(100, 3)")
             reached = connection.execute("select count(*) from app.feed_entries").fetchone()
-        assert reached == (98,)
+        assert reached == (97,), "all of ninety-eight but the one who is away"
         left = connection.execute(
             "select (select count(*) from app.feed_entries) + (select count(*) from app.posts)"
         ).fetchone()

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
+from typing import Literal
 
 from hdrh.histogram import HdrHistogram
 
@@ -10,18 +11,40 @@ from microblog.bench import histogram
 from microblog.bench.report import reasons, words
 from microblog.bench.result import Latency, Ratio, Round, ScenarioResult, Side, Target
 
+PROCESSES = ("postgres", "postgrest", "haproxy", "pgbouncer", "worker", "redis", "generator")
+Mark = Literal["reached", "undecided", "missed"]
+SIGNS: dict[Mark, str] = {"reached": "✓", "undecided": "?", "missed": "✗"}
 OUTSIDE = ("others", "harness")  # strangers, and this program itself: no part of a cost
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether one target was reached: what it asks for, what was found, and why it was missed."""
+    """Whether one target was reached: what it asks for, what was found, and why it was not.
+
+    Undecided is what lies among what the rounds found: the next run may say otherwise.
+    """
 
     asked: str
     found: str
-    met: bool
+    mark: Mark
     source: str = ""
     reason: str = ""
+
+    @property
+    def sign(self) -> str:
+        """The mark as one character."""
+        return SIGNS[self.mark]
+
+
+def mark(middle: float, spread: Iterable[float], bound: float, *, least: bool) -> Mark:
+    """Judge a figure and what it was in each round by a bound, the ``least`` or the most it may be.
+
+    It is undecided where some rounds are on one side of the bound and some on the other.
+    """
+    found = list(spread) or [middle]
+    if min(found) < bound < max(found):
+        return "undecided"
+    return "reached" if (middle >= bound if least else middle <= bound) else "missed"
 
 
 @dataclass(frozen=True)
@@ -30,6 +53,9 @@ class Spent:
 
     ``cpu`` is milliseconds by process, the generator's among them; ``generator_share`` its part of
     the machine's cores while the round lasted. ``others`` is the same of strangers' processes.
+    ``memory`` is proportional set sizes after the last round. ``peak`` is the most that the
+    processes had to themselves in any round, bytes; ``in_flight`` how much more than at rest that
+    was for each request under way. Both are 0 in runs from before they were kept.
     """
 
     cpu: dict[str, float]
@@ -37,6 +63,8 @@ class Spent:
     buffers_hit: float
     buffers_read: float
     memory: dict[str, int]
+    peak: int
+    in_flight: float
     generator_share: float
     others: float
 
@@ -99,9 +127,34 @@ def spent(side: Side) -> Spent:
         buffers_hit=per_request("buffers_hit"),
         buffers_read=per_request("buffers_read"),
         memory=rounds[-1].cost.memory if rounds else {},
+        peak=max((sum(one.cost.memory_peak.values()) for one in rounds), default=0),
+        in_flight=_middle(_grown(one) / _under_way(side, one) for one in rounds),
         generator_share=share("generator"),
         others=share("others"),
     )
+
+
+def _grown(one: Round) -> int:
+    """Return by how many bytes the processes grew during a round."""
+    return sum(one.cost.memory_peak.values()) - sum(one.cost.memory_rest.values())
+
+
+def _under_way(side: Side, one: Round) -> float:
+    """Return how many requests were under way at once; in the open model by Little's law."""
+    if side.model == "closed":
+        return max(side.clients, 1)
+    return max(one.rate * one.latency.mean / 1000, 1.0)
+
+
+def served_cpu(one: Round, process: str = "") -> float:
+    """Return the CPU ms of an answer: of one process, or (empty) of all of the stack."""
+    used = one.cost.cpu
+    seconds = (
+        used.get(process, 0.0)
+        if process
+        else sum(s for name, s in used.items() if name not in (*OUTSIDE, "generator"))
+    )
+    return 1000 * seconds / max(one.count, 1)
 
 
 def _core_seconds(one: Round) -> float:
@@ -111,45 +164,62 @@ def _core_seconds(one: Round) -> float:
 def of_side(side: Side, what: str, of: str = "") -> float:
     """Return what a target speaks of: rate, figure, errors, dropped, or a percentile in ms.
 
-    Rates, figures and percentiles, those of the operation ``of``, are the median of the rounds;
-    errors and dropped are of all rounds.
+    Rates, figures, CPU and percentiles, those of the operation ``of``, are the median of the
+    rounds; errors and dropped are of all rounds.
     """
-    if what == "figure":
-        return side.value
-    if what == "rate":
-        return _middle(one.rate for one in side.rounds)
     if what == "errors":
         return sum(sum(one.errors.values()) for one in side.rounds)
     if what == "timeouts":
         return sum(one.errors.get("timeout", 0) for one in side.rounds)
     if what == "dropped":
         return sum(one.dropped for one in side.rounds)
+    return _middle(_of_rounds(side, what, of))
+
+
+def _of_rounds(side: Side, what: str, of: str = "") -> list[float]:
+    """Return what a target speaks of in each round; empty of what only all rounds have together."""
+    if what in ("errors", "timeouts", "dropped"):
+        return []
+    if what == "figure":
+        return [one.value for one in side.rounds]
+    if what == "rate":
+        return [one.rate for one in side.rounds]
+    if what == "cpu":
+        return [served_cpu(one, of) for one in side.rounds]
     parts = [
         one.operations[of] if of else one for one in side.rounds if not of or of in one.operations
     ]
-    return _middle(getattr(part.latency, what) for part in parts)
+    return [getattr(part.latency, what) for part in parts]
 
 
 def verdict(side: Side, target: Target, scenario: ScenarioResult | None = None) -> Verdict:
     """Judge one bound."""
+    rounds = _of_rounds(side, target.what, target.of)
     found = of_side(side, target.what, target.of)
-    met = found >= target.value if target.bound == "at least" else found <= target.value
+    if target.to and scenario is not None:
+        other = next(one for one in scenario.sides if one.name == target.to)
+        pairs = zip(rounds, _of_rounds(other, target.what, target.of), strict=False)
+        rounds = [a / b for a, b in pairs if b]
+        found = _middle(rounds)
+    judged = mark(found, rounds, target.value, least=target.bound == "at least")
     asked = words.bound(target, scenario.unit if scenario else "")
     if target.side:
         asked = f"{target.side}: {asked}"
-    reason = "" if met or scenario is None else reasons.why(scenario.name, asked)
-    return Verdict(asked, words.number(found), met, target.source, reason)
+    reason = "" if judged == "reached" or scenario is None else reasons.why(scenario.name, asked)
+    shown = words.times if target.to else words.number
+    spread = f" ({shown(min(rounds))} to {shown(max(rounds))})" if len(rounds) > 1 else ""
+    return Verdict(asked, shown(found) + spread, judged, target.source, reason)
 
 
-def reached(ratio: Ratio, scenario: ScenarioResult) -> bool | None:
+def reached(ratio: Ratio, scenario: ScenarioResult) -> Mark | None:
     """Whether a ratio is what its target asks for; None where it has none, or nothing ran."""
     if ratio.target is None or not ratio.values:
         return None
-    return _within(ratio.median, ratio.target, scenario)
+    return _within(ratio, ratio.target, scenario)
 
 
-def _within(value: float, bound: float, scenario: ScenarioResult) -> bool:
-    return value >= bound if scenario.better == "higher" else value <= bound
+def _within(ratio: Ratio, bound: float, scenario: ScenarioResult) -> Mark:
+    return mark(ratio.median, ratio.values, bound, least=scenario.better == "higher")
 
 
 def verdicts(scenario: ScenarioResult) -> list[Verdict]:
@@ -159,18 +229,19 @@ def verdicts(scenario: ScenarioResult) -> list[Verdict]:
         verdict(side, target, scenario)
         for target in scenario.targets
         if (side := sides.get(target.side, scenario.subject)).rounds
+        and (not target.to or sides[target.to].rounds)
     ]
     for ratio in scenario.ratios:
-        met = reached(ratio, scenario)
-        if met is not None:
+        found_to_be = reached(ratio, scenario)
+        if found_to_be is not None:
             bound = "at least" if scenario.better == "higher" else "at most"
             asked = f"{bound} {words.times(ratio.target or 0)} {ratio.to}"
             found = words.spread(ratio)
             if ratio.aim is not None:
-                hit = "reached" if _within(ratio.median, ratio.aim, scenario) else "missed"
+                hit = _within(ratio, ratio.aim, scenario)
                 found += f", the aim of {words.times(ratio.aim)} {hit}"
-            reason = "" if met else reasons.why(scenario.name, asked)
-            judged.append(Verdict(asked, found, met, "", reason))
+            reason = "" if found_to_be == "reached" else reasons.why(scenario.name, asked)
+            judged.append(Verdict(asked, found, found_to_be, "", reason))
     return judged
 
 
@@ -178,3 +249,43 @@ def wrong(scenario: ScenarioResult) -> list[str]:
     """Return what was found wrong in answers, on any side."""
     return [f"{side.name}: {text}" for side in scenario.sides for one in side.rounds
             for text in one.wrong]  # fmt: skip
+
+
+def counted(judged: Iterable[Verdict]) -> dict[Mark, int]:
+    """Count verdicts by their mark, all three of them."""
+    found = [one.mark for one in judged]
+    return {kind: found.count(kind) for kind in SIGNS}
+
+
+def worst(judged: Iterable[Verdict]) -> str:
+    """Return one sign for several verdicts: that of the worst, a dot for none."""
+    marks = {one.mark for one in judged}
+    for kind in reversed(SIGNS):
+        if kind in marks:
+            return SIGNS[kind]
+    return "·"
+
+
+def ours(side: Side, name: str) -> str:
+    """Return what a side has of a figure that somebody else published, by the name given there."""
+    what = words.PUBLISHED.get(name, name)
+    if what not in words.MEASURES:
+        return "–"
+    unit = "" if what in ("rate", "errors", "dropped", "timeouts") else " ms"
+    return words.number(of_side(side, what)) + unit
+
+
+def lost(side: Side) -> int:
+    """Return how many answers were errors or due and never sent."""
+    return sum(sum(one.errors.values()) + one.dropped for one in side.rounds)
+
+
+def processes(scenario: ScenarioResult) -> list[str]:
+    """Return the processes that used CPU on any side, the generator last."""
+    used = {name for side in scenario.sides for name, ms in spent(side).cpu.items() if round(ms, 4)}
+    return sorted(used, key=process_order)
+
+
+def process_order(name: str) -> int:
+    """Return the place of a process among all."""
+    return PROCESSES.index(name) if name in PROCESSES else len(PROCESSES) - 1

@@ -15,6 +15,9 @@ from microblog.bench.scenario import BENCH
 
 SHOWN_STATEMENTS = 8
 QUERY_LENGTH = 300
+COST_COLUMNS = [
+    *("WAL", "buffers hit", "read", "memory", "peak", "in flight", "sent late, p99 ms", "checked"),
+]
 
 
 def page(run: Run, source: str, curves: Iterable[Curve] = ()) -> str:
@@ -37,7 +40,7 @@ def page(run: Run, source: str, curves: Iterable[Curve] = ()) -> str:
         published=[_published(one) for one in run.scenarios if one.published],
         overview=_svg(plots.overview(run)) if ratios else None,
         scenarios=[_scenario(one) for one in run.scenarios],
-        scaling=[scaling_section(one) for one in curves],
+        scaling=[scaling_section(one) for one in curves if one.points],
         source=source,
     )
 
@@ -48,7 +51,7 @@ def _svg(text: str) -> Markup:
 
 def _tiles(run: Run) -> list[dict[str, str]]:
     judged = [each for one in run.scenarios for each in figures.verdicts(one)]
-    met = sum(each.met for each in judged)
+    counts = figures.counted(judged)
     wrong = sum(len(figures.wrong(one)) for one in run.scenarios)
     rounds = [each for one in run.scenarios for side in one.sides for each in side.rounds]
     checked = sum(each.checked for each in rounds)
@@ -56,9 +59,10 @@ def _tiles(run: Run) -> list[dict[str, str]]:
     return [
         {
             "name": "targets reached",
-            "figure": f"{met} of {len(judged)}",
-            "kind": "good" if met == len(judged) else "bad",
-            "about": f"in {len(run.scenarios)} scenarios",
+            "figure": f"{counts['reached']} of {len(judged)}",
+            "kind": "bad" if counts["missed"] else "" if counts["undecided"] else "good",
+            "about": f"{counts['undecided']} undecided, {counts['missed']} missed, in "
+            f"{len(run.scenarios)} scenarios",
         },
         {
             "name": "answers",
@@ -83,28 +87,22 @@ def _tiles(run: Run) -> list[dict[str, str]]:
 
 def _published(scenario: ScenarioResult) -> dict[str, Any]:
     names = list(dict.fromkeys(key for one in scenario.published for key in one.figures))
+    latency = figures.latency(scenario.subject)
     return {
         "title": scenario.title,
-        "about": f"{scenario.subject.name}, {words.load(scenario.subject)}.",
+        "about": f"{scenario.subject.name}, {words.load(scenario.subject)}: "
+        f"p50 {words.number(latency.p50)} ms, p99 {words.number(latency.p99)} ms.",
         "names": [one.name for one in scenario.published],
         "rows": [
             {
                 "name": words.MEASURES.get(key, key),
                 "theirs": [words.measured(one.figures.get(key, "–")) for one in scenario.published],
-                "ours": _ours(scenario.subject, key),
+                "ours": figures.ours(scenario.subject, key),
             }
             for key in names
         ],
         "plot": _svg(plots.values(scenario, "published-")) if scenario.subject.rounds else None,
     }
-
-
-def _ours(side: Side, name: str) -> str:
-    what = words.PUBLISHED.get(name, name)
-    if what not in words.MEASURES:
-        return "–"
-    unit = "" if what in ("rate", "errors", "dropped", "timeouts") else " ms"
-    return words.number(figures.of_side(side, what)) + unit
 
 
 def _latency(latency: Latency) -> list[str]:
@@ -140,18 +138,27 @@ def _side(scenario: ScenarioResult, side: Side) -> dict[str, Any]:
         "dropped": words.number(sum(one.dropped for one in side.rounds)),
         "settle": words.number(max(one.settle for one in side.rounds)),
         "latency": _latency(figures.latency(side)),
-        "cost": [
+        "cpu": [
             words.number(spent.stack_cpu),
+            *(words.number(spent.cpu.get(name, 0.0)) for name in _served(scenario)),
+            f"{spent.generator_share:.0%}",
+            f"{spent.others:.0%}",
+        ],
+        "cost": [
             words.size(spent.wal_bytes),
             words.number(spent.buffers_hit),
             words.number(spent.buffers_read),
             words.size(sum(spent.memory.values())),
-            f"{spent.generator_share:.0%}",
-            f"{spent.others:.0%}",
+            words.size(spent.peak) if spent.peak else "–",
+            words.size(spent.in_flight) if spent.peak else "–",
             words.number(max(one.lateness for one in side.rounds)),
             words.number(sum(one.checked for one in side.rounds)),
         ],
     }
+
+
+def _served(scenario: ScenarioResult) -> list[str]:
+    return [name for name in figures.processes(scenario) if name != "generator"]
 
 
 def _statements(side: Side) -> list[dict[str, Any]]:
@@ -188,17 +195,19 @@ def _scenario(scenario: ScenarioResult) -> dict[str, Any]:
         for name, found in figures.operations(side).items()
         if len(figures.operations(side)) > 1
     ]
-    bad = wrong or any(not one.met for one in judged)
     return {
         "name": scenario.name,
         "title": scenario.title,
         "about": scenario.about,
         "unit": scenario.unit,
-        "mark": "✗" if bad else "✓" if judged else "·",
+        "rounds": words.rounds(scenario),
+        "mark": "✗" if wrong else figures.worst(judged),
         "verdicts": judged,
         "wrong": wrong,
         "plots": [(name, _svg(plot)) for name, plot in drawn if plot],
         "processes": plots.processes(scenario),
+        "cpu_columns": ["all", *_served(scenario), "generator's share", "others' share"],
+        "cost_columns": COST_COLUMNS,
         "sides": [_side(scenario, side) for side in scenario.sides],
         "operations": [
             {"name": name, "figures": [words.number(count), _errors(kinds), *_latency(latency)]}

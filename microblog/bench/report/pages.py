@@ -47,7 +47,11 @@ def latest(runs: list[Source]) -> list[Source]:
 def measured(run: Run) -> str:
     """Say when, of what and on what a run was made."""
     machine = run.machine
-    rounds = f"{run.rounds} rounds" if run.rounds > 1 else "one round"
+    counts = {len(side.rounds) for one in run.scenarios for side in one.sides if side.rounds}
+    least, most = min(counts, default=0), max(counts, default=0)
+    rounds = f"{least} to {most} rounds" if least < most else f"{most} rounds"
+    if most == 1:
+        rounds = "one round"
     return (
         f"Measured {run.at[:10]} at commit {run.commit}, {words.number(run.data.users)} users and "
         f"{words.number(run.data.follows)} follows, on {machine.cpu}, {machine.cores} cores, "
@@ -59,50 +63,134 @@ def markdown(runs: list[Source], curves: tuple[Scaling, str] | None = None) -> s
     """Return runs, and curves with the name of their file, as Markdown tables."""
     parts = []
     for run, name in runs:
-        parts.append(f"{measured(run)}, from `{name}`.")
-        told_first = [f"- {text}" for text in warnings(run)]
-        told_first += [f"- {one}: not measured: {why}" for one, why in run.failures.items()]
-        if told_first:
-            parts.append("\n".join(told_first))
+        parts.append(f"{measured(run)}, from `{name}`{_took(run.took)}.")
+        parts += _lines(_first(run))
         for scenario in run.scenarios:
             parts += _scenario(scenario)
     if curves:
         scaling, name = curves
         parts.append(
-            f"Curves, measured {scaling.at[:10]} at commit {scaling.commit}, from `{name}`."
+            f"Curves, measured {scaling.at[:10]} at commit {scaling.commit}, from "
+            f"`{name}`{_took(scaling.took)}; at most {scaling.rounds} rounds of "
+            f"{words.number(scaling.seconds)} s."
         )
+        lines = [text for run in scaling.runs for text in _first(run)]
+        lines += [f"{one}: not measured: {why}" for one, why in scaling.failures.items()]
+        parts += _lines(list(dict.fromkeys(lines)))
         for curve in scaling.curves:
             parts += _curve(curve)
     return "\n\n".join(parts) or NOTHING
 
 
+def _took(seconds: float) -> str:
+    return f", in {words.number(seconds / 60)} minutes" if seconds else ""
+
+
+def _lines(texts: list[str]) -> list[str]:
+    return ["\n".join(f"- {text}" for text in texts)] if texts else []
+
+
+def _first(run: Run) -> list[str]:
+    """Return what is to be known before any figure of a run, in sentences."""
+    found = warnings(run)
+    found += [f"{one}: not measured: {why}" for one, why in run.failures.items()]
+    if run.left_out:
+        found.append(f"No time was left for {', '.join(run.left_out)}.")
+    found += [
+        f"{one.name}: WRONG ANSWER: {text}" for one in run.scenarios for text in figures.wrong(one)
+    ]
+    return found
+
+
 def _scenario(scenario: ScenarioResult) -> list[str]:
+    timed = any(one.latency.max for side in scenario.sides for one in side.rounds)
+    head = [f"`{scenario.name}`", words.measure(scenario), "ratio"]
+    more, cells = costs(scenario)
+    if timed:
+        head += ["p50 ms", "p99 ms", "lost", *more]
     rows = []
     for side in scenario.sides:
         if not side.rounds:
-            rows.append([side.name, f"not measured: {side.absent}", "", "", "", ""])
+            row = [side.name, f"not measured: {side.absent}"]
+            rows.append(row + [""] * (len(head) - len(row)))
             continue
         ratio = next((one for one in scenario.ratios if one.to == side.name), None)
-        latency = figures.latency(side)
-        lost = sum(sum(one.errors.values()) + one.dropped for one in side.rounds)
-        rows.append(
-            [
-                f"**{side.name}**" if side.role == "subject" else side.name,
-                f"{words.number(side.value)} {scenario.unit}",
-                words.spread(ratio) if ratio else "",
-                words.number(latency.p99) if latency.max else "–",
-                words.number(figures.spent(side).stack_cpu) if latency.max else "–",
-                words.number(lost),
-            ]
-        )
-    head = [f"`{scenario.name}`", words.measure(scenario), "ratio", "p99 ms", "CPU ms", "lost"]
-    parts = [f"**{scenario.title}**", table(head, rows)]
-    marks = [
-        f"{'✓' if one.met else '✗'} {one.asked}: {one.found}"
+        row = [
+            f"**{side.name}**" if side.role == "subject" else side.name,
+            f"{words.number(side.value)} {scenario.unit}",
+            words.spread(ratio) if ratio else "",
+        ]
+        if timed:
+            latency = figures.latency(side)
+            row += [words.number(one) if one else "–" for one in (latency.p50, latency.p99)]
+            row += [words.number(figures.lost(side)), *cells[side.name]]
+        rows.append(row)
+    return [
+        f"**{scenario.title}.** {scenario.about}".rstrip(),
+        table(head, rows),
+        "\\\n".join(filter(None, [_marks(scenario), published(scenario), _notes(scenario)])),
+    ]
+
+
+def costs(scenario: ScenarioResult) -> tuple[list[str], dict[str, list[str]]]:
+    """Return what an answer costs on each side that ran, by its name, and the names of the columns.
+
+    CPU of all of the stack, then by process, and the generator's share of the machine; what was
+    not kept in a run has no column.
+    """
+    spent = {side.name: figures.spent(side) for side in scenario.sides if side.rounds}
+    names = [name for name in figures.processes(scenario) if name != "generator"]
+    peaks = any(one.peak for one in spent.values())
+    head = ["CPU ms", *names, "generator", "WAL", "buffers", "memory"]
+    head += ["peak", "in flight"] if peaks else []
+    rows = {}
+    for name, one in spent.items():
+        rows[name] = [
+            words.number(one.stack_cpu),
+            *(words.number(one.cpu.get(process, 0.0)) for process in names),
+            f"{one.generator_share:.0%}",
+            words.size(one.wal_bytes),
+            words.number(one.buffers_hit + one.buffers_read),
+            words.size(sum(one.memory.values())),
+        ]
+        if peaks:
+            rows[name] += [words.size(one.peak), words.size(one.in_flight)]
+    return head, rows
+
+
+def _marks(scenario: ScenarioResult) -> str:
+    return "; ".join(
+        f"{one.sign} {one.asked}: {one.found}"
         + (f" ({one.reason.rstrip('.')})" if one.reason else "")
         for one in figures.verdicts(scenario)
-    ]
-    return [*parts, "; ".join(marks)] if marks else parts
+    )
+
+
+def published(scenario: ScenarioResult) -> str:
+    """Return what others say of theirs, with ours beside it, in a sentence for each of them."""
+    if not scenario.published or not scenario.subject.rounds:
+        return ""
+    told = []
+    for one in scenario.published:
+        pairs = [
+            f"{name} {words.measured(theirs)}"
+            + (f" (here {ours})" if (ours := figures.ours(scenario.subject, name)) != "–" else "")
+            for name, theirs in one.figures.items()
+        ]
+        told.append(f"{one.name}: {', '.join(pairs)}.")
+    latency = figures.latency(scenario.subject)
+    told.append(
+        f"Here, {scenario.subject.name}: p50 {words.number(latency.p50)} ms, "
+        f"p99 {words.number(latency.p99)} ms, mean {words.number(latency.mean)} ms."
+    )
+    return " ".join(told)
+
+
+def _notes(scenario: ScenarioResult) -> str:
+    """Return how often and how long was measured, what was checked, and what limits the figures."""
+    compared = words.checked(scenario)
+    told = f"{words.rounds(scenario)}; {compared}" if compared else words.rounds(scenario)
+    return " ".join([f"{told[0].upper()}{told[1:]}.", *scenario.limitations])
 
 
 def _curve(curve: Curve) -> list[str]:
@@ -111,12 +199,13 @@ def _curve(curve: Curve) -> list[str]:
             words.number(value)
             for value in (point.x, point.middle, min(point.values), max(point.values))
         ]
+        + [str(len(point.values)), point.note]
         for point in curve.points
     ]
-    verdict = judged(curve)
-    mark = "" if verdict is None else f"{'✓' if verdict.met else '✗'} {verdict.asked}; "
+    marks = [f"{one.sign} {one.asked}: {one.found}" for one in judged(curve)]
+    below = ["; ".join([*marks, told(curve)]) + ".", " ".join(curve.limitations)]
     return [
-        f"**{curve.title}**",
-        table([curve.axis, curve.unit, "least", "most"], rows),
-        mark + told(curve),
+        f"**{curve.title}.** {curve.about}".rstrip(),
+        table([curve.axis, curve.unit, "least", "most", "rounds", ""], rows),
+        "\\\n".join(filter(None, below)),
     ]

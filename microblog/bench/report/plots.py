@@ -25,8 +25,8 @@ from microblog.bench.report.svg import (
 )
 from microblog.bench.result import Run, ScenarioResult, Side
 
+TINTS = {"reached": GOOD, "undecided": INK, "missed": BAD}
 NINES = (0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
-PROCESSES = ("postgres", "postgrest", "haproxy", "pgbouncer", "worker", "redis", "generator")
 
 
 def colour(scenario: ScenarioResult, side: Side) -> str:
@@ -52,13 +52,7 @@ def css_colour(scenario: ScenarioResult, side: Side) -> str:
 
 def processes(scenario: ScenarioResult) -> list[tuple[str, str]]:
     """Return the processes of a scenario's cost, each with its colour in CSS."""
-    names = {
-        name
-        for side in scenario.sides
-        for name, milliseconds in figures.spent(side).cpu.items()
-        if milliseconds
-    }
-    return [(name, css_variable(part(name))) for name in sorted(names, key=_process_order)]
+    return [(name, css_variable(part(name))) for name in figures.processes(scenario)]
 
 
 def _plain(value: float, _: object = None) -> str:
@@ -106,7 +100,7 @@ def overview(run: Run) -> str:
         values = [value**upside for value in ratio.values]
         other = next(side for side in scenario.sides if side.name == ratio.to)
         met = figures.reached(ratio, scenario)
-        tint = MUTED if met is None else GOOD if met else BAD
+        tint = TINTS[met] if met else MUTED
         edge = max(edge, *values, *(1 / value for value in values))
         axes.plot([min(values), max(values)], [place, place], color=tint, linewidth=5, alpha=0.28)
         drawing.note(
@@ -136,7 +130,7 @@ def overview(run: Run) -> str:
             xycoords=("axes fraction", "data"),
             textcoords="offset points",
             va="center",
-            color=tint if met is not None else MUTED,
+            color=tint,
             fontweight="bold",
             annotation_clip=False,
         )
@@ -310,7 +304,7 @@ def cost(scenario: ScenarioResult) -> str | None:
     for place, side in enumerate(sides):
         left = 0.0
         spent = figures.spent(side)
-        for name in sorted(spent.cpu, key=_process_order):
+        for name in sorted(spent.cpu, key=figures.process_order):
             milliseconds = spent.cpu[name]
             bar = axes.barh(
                 place, milliseconds, 0.62, left, color=part(name),
@@ -332,13 +326,9 @@ def cost(scenario: ScenarioResult) -> str | None:
     return drawing.svg()
 
 
-def _process_order(name: str) -> int:
-    return PROCESSES.index(name) if name in PROCESSES else len(PROCESSES) - 1
-
-
 def part(process: str) -> str:
     """Return a process's colour."""
-    return PARTS[_process_order(process) % len(PARTS)]
+    return PARTS[figures.process_order(process) % len(PARTS)]
 
 
 # -- scaling ----------------------------------------------------------------------------------

@@ -7,9 +7,11 @@ from rich.table import Table
 from microblog.bench.report import figures, words
 from microblog.bench.report.facts import facts, warnings
 from microblog.bench.report.judged import judged, told
+from microblog.bench.report.pages import costs, published
 from microblog.bench.result import Run, ScenarioResult, Side
 from microblog.bench.scale_result import Scaling
 
+COLOURS = {"reached": "green", "undecided": "yellow", "missed": "bold red"}
 FACTS = ("measured", "commit", "on", "users", "follows", "rounds")
 
 
@@ -20,13 +22,39 @@ def show(run: Run, console: Console) -> None:
     for text in warnings(run):
         console.print(f"[yellow]{escape(text)}[/yellow]")
     console.print(table(run))
+    for scenario in run.scenarios:
+        if any(side.rounds for side in scenario.sides) and scenario.measure != "figure":
+            console.print(_costs(scenario))
     judged = [(one, verdict) for one in run.scenarios for verdict in figures.verdicts(one)]
     for scenario, verdict in judged:
-        mark = "[green]reached[/green]" if verdict.met else "[bold red]missed [/bold red]"
-        console.print(f"{mark} {scenario.name}: {escape(verdict.asked)}: {verdict.found}")
+        console.print(f"{_mark(verdict)} {scenario.name}: {escape(verdict.asked)}: {verdict.found}")
+    for scenario in run.scenarios:
+        notes = [words.rounds(scenario), *filter(None, [words.checked(scenario)])]
+        text = "; ".join(notes) + ". " + " ".join(scenario.limitations)
+        console.print(f"[bold]{scenario.name}[/bold]: [dim]{escape(text)}[/dim]")
+        if said := published(scenario):
+            console.print(f"  {escape(said)}")
+    if run.left_out:
+        console.print(f"[yellow]No time was left for {', '.join(run.left_out)}.[/yellow]")
     for scenario in run.scenarios:
         for text in figures.wrong(scenario):
             console.print(f"[bold red]wrong answer[/bold red] {scenario.name}: {escape(text)}")
+
+
+def _mark(verdict: figures.Verdict) -> str:
+    return f"[{COLOURS[verdict.mark]}]{verdict.mark:<9}[/]"
+
+
+def _costs(scenario: ScenarioResult) -> Table:
+    """Return what an answer costs on each side, by process; see ``pages.costs``."""
+    head, rows = costs(scenario)
+    shown = Table(title=f"{escape(scenario.title)}: what an answer costs", title_justify="left")
+    shown.add_column("side", overflow="fold")
+    for name in head:
+        shown.add_column(name, justify="right")
+    for name, cells in rows.items():
+        shown.add_row(escape(name), *cells)
+    return shown
 
 
 def table(run: Run) -> Table:
@@ -55,8 +83,8 @@ def _row(scenario: ScenarioResult, side: Side) -> list[str]:
     ratio = next((one for one in scenario.ratios if one.to == side.name), None)
     told = "" if ratio is None else words.spread(ratio)
     if ratio is not None and (met := figures.reached(ratio, scenario)) is not None:
-        told = f"[{'green' if met else 'red'}]{told}[/]"
-    failed = sum(sum(one.errors.values()) + one.dropped for one in side.rounds)
+        told = f"[{COLOURS[met]}]{told}[/]"
+    failed = figures.lost(side)
     return [
         name,
         words.number(side.value),
@@ -81,6 +109,12 @@ def show_curves(scaling: Scaling, console: Console) -> None:
             shown.add_row(words.number(point.x), *map(words.number, values), point.note)
         console.print(shown)
         console.print(escape(told(curve)))
-        if verdict := judged(curve):
-            mark = "[green]reached[/green]" if verdict.met else "[bold red]missed[/bold red]"
-            console.print(f"{mark} {escape(verdict.asked)}: {verdict.found}")
+        for verdict in judged(curve):
+            console.print(f"{_mark(verdict)} {escape(verdict.asked)}: {verdict.found}")
+        for text in filter(None, (curve.about, *curve.limitations)):
+            console.print(f"[dim]{escape(text)}[/dim]")
+    for name, why in scaling.failures.items():
+        console.print(f"[bold red]not measured[/bold red] {name}: {escape(why)}")
+    for run in scaling.runs:
+        for text in warnings(run):
+            console.print(f"[yellow]{escape(text)}[/yellow]")

@@ -1,5 +1,7 @@
 """Figures as people read them."""
 
+from collections.abc import Sequence
+
 from microblog.bench.result import Ratio, Round, ScenarioResult, Side, Target
 
 UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
@@ -16,6 +18,7 @@ MEASURES = {
     "errors": "errors",
     "dropped": "dropped requests",
     "timeouts": "timeouts",
+    "cpu": "CPU",
 }
 PUBLISHED = {  # what other people's reports call what is measured here
     "average latency": "mean",
@@ -76,6 +79,34 @@ def load(side: Side) -> str:
     return f"{side.clients} client{'s' if side.clients != 1 else ''}, closed"
 
 
+def rounds(scenario: ScenarioResult) -> str:
+    """Say how many rounds there were, and how long: "3 rounds of 4 s", "2 to 3 rounds of 30 s"."""
+    sides = [side.rounds for side in scenario.sides if side.rounds]
+    if not sides:
+        return "no round"
+    counts = _range([len(some) for some in sides])
+    plural = "" if counts == "1" else "s"
+    if scenario.measure == "figure":
+        return f"{counts} round{plural}"
+    return f"{counts} round{plural} of {_range([one.seconds for some in sides for one in some])} s"
+
+
+def _range(values: Sequence[float]) -> str:
+    found = sorted({number(round(one, 1)): one for one in values}.items(), key=lambda item: item[1])
+    if len(found) == 1 or found[-1][1] - found[0][1] < 0.05 * found[-1][1]:
+        return found[0][0]  # the last answer of a round comes a little after its end
+    return f"{found[0][0]} to {found[-1][0]}"
+
+
+def checked(scenario: ScenarioResult) -> str:
+    """Say how many answers were compared with the definition, of all sides."""
+    every = [one for side in scenario.sides for one in side.rounds]
+    compared = sum(one.checked for one in every)
+    if not compared:
+        return ""
+    return f"{number(compared)} of {number(sum(one.count for one in every))} answers compared"
+
+
 def errors(rounds: list[Round]) -> dict[str, int]:
     """Add up errors by kind, the most frequent first."""
     total: dict[str, int] = {}
@@ -87,6 +118,10 @@ def errors(rounds: list[Round]) -> dict[str, int]:
 
 def bound(target: Target, unit: str = "") -> str:
     """Write what a target asks for; ``unit`` is that of a figure."""
+    if target.what == "cpu":
+        whose = f" of {target.of}" if target.of else ""
+        asked = f"{times(target.value)} {target.to}" if target.to else f"{number(target.value)} ms"
+        return f"CPU{whose} of an answer {target.bound} {asked}"
     if target.what == "figure":
         return f"{target.bound} {number(target.value)} {unit}".rstrip()
     unit = " ms" if target.what in MEASURES and target.what.startswith(("p", "m")) else ""
