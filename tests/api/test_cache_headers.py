@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.client import Member, expect
 from tests.support.servers import Served
+from tests.support.views import refresh
 
 SHARED = ("/rpc/feed_public_cached", "/rpc/user_cached?user_id={id}", "/rpc/users_popular")
 # Whether it has a tag with GET, and with HEAD.
@@ -56,8 +57,7 @@ def author(api: Served) -> Member:
         " select %s, repeat('x', 200) from generate_series(1, 99)",
         [author.id],
     )
-    api.database.run("update app.view_refreshes set refreshed_at = 'epoch'")
-    api.database.run("select app.job_views_refresh('{}', null)")
+    refresh(api.database)
     return author
 
 

@@ -12,6 +12,7 @@ from microblog.stack.process import wait_for
 from tests.support.client import Api, Member, expect
 from tests.support.keeping import keeper_pid, keeping
 from tests.support.servers import Served
+from tests.support.views import refresh
 
 FEED, USER, POPULAR = "/rpc/feed_public_cached", "/rpc/user_cached", "/rpc/users_popular"
 LISTED = """0x7f584edc003a: pages (shctx:0x7f584edc0000, available blocks:1000)
@@ -114,8 +115,7 @@ def test_a_lifetime_is_a_row(own_api: Served, call: str) -> None:
             author.write("new")
         else:
             own_api.signup().follow(author)
-            database.run("update app.view_refreshes set refreshed_at = 'epoch'")
-            database.run("select app.job_views_refresh('{}', null)")
+            refresh(database)
 
     def shown() -> object:
         return own_api.get(path).json()
