@@ -15,8 +15,7 @@ begin;
 set local role microblog_owner;
 
 -- Which posts are on the page follows the same rules as in app.feed_rows, but for what lies below
--- the horizon, and are read in the same way (the limit 101 inside, the horizon outside). Posts and
--- authors are looked up for what may have changed of them alone.
+-- the horizon. Posts and authors are looked up for what may have changed of them alone.
 --
 -- Runs with the owner's rights, whom row security does not bind: hence the reader's id, and
 -- deleted_at. An entry whose post or author is gone is not on the page, and another row is; where
@@ -34,16 +33,12 @@ begin
   select
       greatest(h.post_id, s.complete_from),
       array(
-        select k.post_id
-        from (
-          select e.post_id
-          from app.feed_entries e
-          where e.user_id = feed_tag_rows.user_id and e.post_id < top
-          order by e.post_id desc
-          limit 101
-        ) k
-        where k.post_id >= greatest(h.post_id, s.complete_from)
-        order by k.post_id desc
+        select e.post_id
+        from app.feed_entries e
+        where e.user_id = feed_tag_rows.user_id
+          and e.post_id < top
+          and e.post_id >= greatest(h.post_id, s.complete_from)
+        order by e.post_id desc
         limit "rows"
       )
     into v_horizon, v_ids
