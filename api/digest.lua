@@ -21,6 +21,7 @@ core.register_action("digest", { "http-res" }, function(txn)
     txn.http:res_set_header("ETag", tag)
     return
   end
+  conditional(txn, "full")
   local reply = txn:reply({ status = 304 })
   reply:add_header("ETag", tag)
   for name, values in pairs(txn.http:res_get_headers()) do

@@ -83,17 +83,18 @@ local function asking()
   return count
 end
 
--- The headers of a 304, as JSON, or nil. With every connection in use nobody waits for one.
+-- The headers of a 304, as JSON, or nil; and whether there was an answer. With every connection in
+-- use nobody waits for one.
 local function ask(...)
   if asking() >= most then
-    return nil
+    return nil, false
   end
   local question = {}
   busy[question] = core.now().sec
   local connection = table.remove(idle) or connect()
   if not connection then
     busy[question] = nil
-    return nil
+    return nil, false
   end
   local values = { ... }
   for i, value in ipairs(values) do
@@ -108,13 +109,14 @@ local function ask(...)
   busy[question] = nil
   if not well then
     connection:close()
-    return nil
+    return nil, false
   end
   idle[#idle + 1] = connection
   -- One column: its count, its length (-1: null), its text.
   if row and unpack(">i4", row, 3) >= 0 then
-    return row:sub(7)
+    return row:sub(7), true
   end
+  return nil, true
 end
 
 core.register_action("unchanged", { "http-req" }, function(txn)
@@ -123,11 +125,14 @@ core.register_action("unchanged", { "http-req" }, function(txn)
   if socket == "" or not cursor:match("^%d*$") or tags:find("*", 1, true) then
     return
   end
-  local headers = ask(
+  local headers, answered = ask(
     txn.f:http_auth_bearer() or "", txn.f:method(), txn.f:path(), cursor,
     txn.f:req_hdr("x-page-limit") or "", txn:get_var("txn.representation") or "", tags, txn.f:src()
   )
-  if headers then
+  if not answered then
+    txn:set_var("txn.unanswered", true)
+  elseif headers then
+    conditional(txn, "short")
     local reply = txn:reply({ status = 304 })
     for name, value in headers:gmatch('{"([^"]+)": "(.-[^\\])"}') do
       reply:add_header(name, (value:gsub("\\", "")))

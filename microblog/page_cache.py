@@ -29,6 +29,7 @@ LISTING_SHARE = 50  # the cache is listed for a fiftieth of the time at most
 TIMEOUT = 2.0  # seconds that a proxy may take to answer
 EVERYTHING = "all"
 MAP = "cache.map"
+CONDITIONAL = ("short", "full", "fallback", "changed")  # values of X-Conditional
 BLOCK = 1024  # bytes in which HAProxy hands out the memory of a cache
 # Notifications are anybody's who may connect; nothing but a name may become part of a command.
 PART = re.compile(r"all|/rpc/[a-z_]+(?:/[0-9]{1,2})?")
@@ -51,6 +52,10 @@ class Figures:
     entries: int
     bytes: int
     max_bytes: int
+    conditional_short: int
+    conditional_full: int
+    conditional_fallback: int
+    conditional_changed: int
 
 
 class Proxy:
@@ -77,14 +82,25 @@ class Proxy:
             if said:
                 raise ProxyError(f"{self.path}: {part}: {said}")
 
-    def filled(self) -> dict[str, int]:
-        """Return when each call was last answered anew, seconds since 1970."""
+    def noted(self, what: str) -> dict[str, int]:
+        """Return the numbers that the proxy's rules keep in its map as ``what:name``."""
         rows = [line.split() for line in self.ask(f"show map {MAP}").splitlines()]
         return {
-            row[1].removeprefix("filled:"): int(row[2])
+            row[1].removeprefix(f"{what}:"): int(row[2])
             for row in rows
-            if len(row) == 3 and row[1].startswith("filled:")
+            if len(row) == 3 and row[1].startswith(f"{what}:")
         }
+
+    def filled(self) -> dict[str, int]:
+        """Return when each call was last answered anew, seconds since 1970."""
+        return self.noted("filled")
+
+    def conditional(self) -> dict[str, int]:
+        """Return how many conditional requests were answered in each way; threads count apart."""
+        answered = Counter(dict.fromkeys(CONDITIONAL, 0))
+        for name, times in self.noted("conditional").items():
+            answered[name.partition(":")[0]] += times
+        return {f"conditional_{way}": answered[way] for way in CONDITIONAL}
 
     def stat(self) -> dict[str, str]:
         """Return HAProxy's own statistics of the public door, by its names."""
@@ -101,7 +117,8 @@ class Proxy:
             self._holds = listed(self.ask("show cache"))
             took = time.monotonic() - begin
             self._next_listing = begin + LISTING_SHARE * took
-        return Figures(str(self.path), hits, lookups - hits, *self._holds)
+        answered = self.conditional()
+        return Figures(str(self.path), hits, lookups - hits, *self._holds, **answered)
 
 
 def listed(answer: str) -> tuple[int, int, int]:

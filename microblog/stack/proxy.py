@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from microblog.settings import Settings
+from microblog.stack import rest
 
 
 def servers(instances: Sequence[tuple[int, int]], host: str = "127.0.0.1") -> str:
@@ -57,6 +58,7 @@ def environment(
         "MICROBLOG_API": str(settings.root / "api"),
         "MICROBLOG_DATABASE_SOCKET": f"unix@{settings.socket_dir}/.s.PGSQL.{settings.pg_port}",
         "MICROBLOG_DATABASE": database or settings.database,
+        "MICROBLOG_POSTGREST_VERSION": rest.version(settings.postgrest),
         **sockets,
     }
 

@@ -18,6 +18,12 @@ def pooler_version(program: Path) -> tuple[int, ...]:
     return binaries.version_of(program)
 
 
+@lru_cache
+def version(program: Path) -> str:
+    """Return PostgREST's version, as text."""
+    return ".".join(map(str, binaries.version_of(program)))
+
+
 def argv(settings: Settings) -> list[str]:
     """Return the command; all instances share the committed configuration file."""
     return [str(settings.postgrest), str(settings.root / "api" / "postgrest.conf")]

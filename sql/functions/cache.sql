@@ -95,10 +95,17 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 begin atomic
-  insert into app.cache_proxies (proxy, hits, misses, entries, bytes, max_bytes)
-  select p.proxy, p.hits, p.misses, p.entries, p.bytes, p.max_bytes
+  insert into app.cache_proxies (
+    proxy, hits, misses, entries, bytes, max_bytes,
+    conditional_short, conditional_full, conditional_fallback, conditional_changed
+  )
+  select
+    p.proxy, p.hits, p.misses, p.entries, p.bytes, p.max_bytes,
+    p.conditional_short, p.conditional_full, p.conditional_fallback, p.conditional_changed
   from jsonb_to_recordset(proxies) p (
-    proxy text, hits bigint, misses bigint, entries bigint, bytes bigint, max_bytes bigint
+    proxy text, hits bigint, misses bigint, entries bigint, bytes bigint, max_bytes bigint,
+    conditional_short bigint, conditional_full bigint, conditional_fallback bigint,
+    conditional_changed bigint
   )
   on conflict on constraint cache_proxies_pkey do update
   set
@@ -107,7 +114,11 @@ begin atomic
     misses = excluded.misses,
     entries = excluded.entries,
     bytes = excluded.bytes,
-    max_bytes = excluded.max_bytes;
+    max_bytes = excluded.max_bytes,
+    conditional_short = excluded.conditional_short,
+    conditional_full = excluded.conditional_full,
+    conditional_fallback = excluded.conditional_fallback,
+    conditional_changed = excluded.conditional_changed;
   delete from app.cache_proxies p where p.reported_at < now() - interval '1 hour';
 
   insert into app.cache_reports (call, filled_at, invalidations, invalidated_at)
@@ -130,7 +141,7 @@ begin atomic
 end;
 
 comment on function app.cache_report(jsonb, jsonb, jsonb) is
-  'What a worker saw: [{proxy, hits, misses, entries, bytes, max_bytes}]; for each call when it was last answered anew, seconds since 1970; and how often it, or all, was invalidated since the last report';
+  'What a worker saw: [{proxy, hits, misses, entries, bytes, max_bytes, conditional_*}]; for each call when it was last answered anew, seconds since 1970; and how often it, or all, was invalidated since the last report';
 
 grant execute on function app.cache_keep() to worker;
 grant execute on function app.cache_report(jsonb, jsonb, jsonb) to worker;

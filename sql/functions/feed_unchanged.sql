@@ -108,6 +108,62 @@ $$;
 comment on function app.feed_tag_rows(bigint, bigint, integer, boolean) is
   'The newest rows older than top of a timeline as its tag knows them; null where that takes more than this looks at';
 
+-- The same for pages of cards, in the words of api.feed_mine (with the id of the author) and
+-- api.feed_public (null): they change together. Here too an author whose account is closed has no name
+-- any more, which row security does for readers.
+create function app.feed_tag_cards(author_id bigint, top bigint, "rows" integer)
+returns text
+language plpgsql
+stable
+as $$
+declare
+  v_ids bigint[];
+begin
+  if author_id is null then
+    v_ids := array(
+      select p.id
+      from app.posts p
+      where not p.is_reply and p.id < top
+      order by p.id desc
+      limit "rows"
+    );
+  else
+    v_ids := array(
+      select p.id
+      from app.posts p
+      where p.author_id = feed_tag_cards.author_id and p.id < top
+      order by p.id desc
+      limit "rows"
+    );
+  end if;
+  return (
+    select coalesce(
+      string_agg(
+        concat(
+          p.id, ',', p.parent_id, ',',
+          p.replies_count + case
+            when p.id <= (select max(d.post_id) from app.post_counter_deltas d)
+              then coalesce(
+                (select sum(d.replies) from app.post_counter_deltas d where d.post_id = p.id), 0
+              )
+            else 0
+          end,
+          ',', case when u.id is not null then json_build_object('id', u.id, 'username', u.username) end
+        ),
+        ';' order by p.id desc
+      ),
+      ''
+    )
+    from app.posts p
+    left join app.users u on u.id = p.author_id and u.deleted_at is null
+    where p.id = any (v_ids)
+  );
+end
+$$;
+
+comment on function app.feed_tag_cards(bigint, bigint, integer) is
+  'The newest posts older than top, of an author or (null) the top-level ones of everybody, as the tags of their pages know them';
+
 -- Touches app.sessions, app.secrets and what a timeline is made of (reads), app.rate_limit_buckets
 -- (writes). The session is checked as app.pre_request does; what PostgREST does there, the signature
 -- of the token, is checked here, with the one key that signs. Tokens of a key that was replaced go
@@ -135,6 +191,8 @@ declare
   v_parts constant text[] := string_to_array(token, '.');
   v_claims json;
   v_user_id bigint;
+  v_top bigint;
+  v_rows integer;
   v_tag text;
 begin
   if cursor !~ '^[0-9]{0,18}$' or "limit" !~ '^(|[1-9][0-9]?|100)$' or (
@@ -159,17 +217,21 @@ begin
       and extract(epoch from s.expires_at)::bigint::text = v_claims ->> 'exp'
       and v_claims ->> 'aud' = 'microblog'
       and v_claims ->> 'role' = 'member';
-  if v_user_id is null then
+  if v_user_id is null and (token <> '' or path <> '/rpc/feed_public') then
     return null;
   end if;
   -- Waits for a partition that is being dropped, so that the next snapshot sees the new horizon.
   perform from app.feed_entries where false;
+  v_top := app.page_top(cursor);
+  v_rows := coalesce(nullif("limit", '')::integer, 20) + 1;
   v_tag := app.page_tag(
-    app.feed_tag_rows(
-      v_user_id, app.page_top(cursor), coalesce(nullif("limit", '')::integer, 20) + 1,
-      path = '/rpc/feed_timeline'
-    ),
-    v_user_id,
+    case
+      when path in ('/rpc/feed_mine', '/rpc/feed_public') then
+        app.feed_tag_cards(case when path = '/rpc/feed_mine' then v_user_id end, v_top, v_rows)
+      else
+        app.feed_tag_rows(v_user_id, v_top, v_rows, path = '/rpc/feed_timeline')
+    end,
+    case when path <> '/rpc/feed_public' then v_user_id end,
     representation
   );
   -- Also where the tag is null: a star would match it.
@@ -189,7 +251,7 @@ end
 $$;
 
 comment on function app.feed_unchanged(text, text, text, text, text, text, text, text) is
-  'Whether a page of a timeline is as the client has it: the headers of the 304, an array of objects with one key each; null where it is not, or where that is not known. Counts the request against its limits where it answers. cursor and limit may be empty, tags is If-None-Match as sent';
+  'Whether a page of a timeline, of one''s own posts or of everybody''s is as the client has it: the headers of the 304, an array of objects with one key each; null where it is not, or where that is not known. Counts the request against its limits where it answers. cursor and limit may be empty, tags is If-None-Match as sent';
 
 grant usage on schema app to proxy;
 grant execute on function app.feed_unchanged(text, text, text, text, text, text, text, text)

@@ -34,6 +34,7 @@ declare
   v_queued bigint;
   v_dead bigint;
   v_age double precision;
+  v_cache json;
 begin
   select
       extract(epoch from now() - max(w.seen_at)),
@@ -48,6 +49,27 @@ begin
       )
     into v_queued, v_dead, v_age
     from app.jobs j;
+  -- Unlogged: a replica has no such reports, and may not even look.
+  if not pg_is_in_recovery() then
+    select json_build_object(
+        'hits', sum(p.hits),
+        'misses', sum(p.misses),
+        'bytes', sum(p.bytes),
+        'age_seconds', (
+          select round(extract(epoch from now() - max(r.filled_at)), 3) from app.cache_reports r
+        ),
+        'invalidations', (select coalesce(sum(r.invalidations), 0) from app.cache_reports r),
+        'conditional', json_build_object(
+          'short', sum(p.conditional_short),
+          'full', sum(p.conditional_full),
+          'fallback', sum(p.conditional_fallback),
+          'changed', sum(p.conditional_changed)
+        )
+      )
+      into v_cache
+      from app.cache_proxies p
+      where p.reported_at > now() - interval '15 seconds';
+  end if;
   return json_build_object(
     'status', case when v_workers > 0 and v_dead = 0 then 'ok' else 'degraded' end,
     'schema', json_build_object(
@@ -65,19 +87,7 @@ begin
       'oldest_age_seconds', round(v_age::numeric, 3),
       'dead', v_dead
     ),
-    'cache', (
-      select json_build_object(
-        'hits', sum(p.hits),
-        'misses', sum(p.misses),
-        'bytes', sum(p.bytes),
-        'age_seconds', (
-          select round(extract(epoch from now() - max(r.filled_at)), 3) from app.cache_reports r
-        ),
-        'invalidations', (select coalesce(sum(r.invalidations), 0) from app.cache_reports r)
-      )
-      from app.cache_proxies p
-      where p.reported_at > now() - interval '15 seconds'
-    )
+    'cache', v_cache
   );
 end
 $$;
@@ -87,7 +97,8 @@ $$How is the service?
 
 200 while the database answers; status is "degraded" when no worker was seen for 15 seconds or a
 job is dead. Ages in seconds. cache: hits, misses and bytes of proxies that reported within 15
-seconds, null if none did; the age of the newest shared answer; invalidations.$$;
+seconds, null if none did; the age of the newest shared answer; invalidations; conditional requests
+by their X-Conditional. On a replica it is null.$$;
 
 grant execute on function api.up(), api.health() to anon, member;
 

@@ -36,11 +36,22 @@ create unlogged table app.cache_proxies (
   misses bigint not null,
   entries bigint not null,
   bytes bigint not null,
-  max_bytes bigint not null
+  max_bytes bigint not null,
+  conditional_short bigint not null,
+  conditional_full bigint not null,
+  conditional_fallback bigint not null,
+  conditional_changed bigint not null
 );
 
 comment on table app.cache_proxies is 'What each proxy says of its page cache';
 comment on column app.cache_proxies.hits is 'Since it was started';
+comment on column app.cache_proxies.conditional_short is
+  'Conditional requests since it was started that were answered 304 because the database said so';
+comment on column app.cache_proxies.conditional_full is
+  'Those answered 304 after all the work of a full answer';
+comment on column app.cache_proxies.conditional_fallback is
+  'Those that the database gave no answer to in time, and that went the usual way';
+comment on column app.cache_proxies.conditional_changed is 'Those answered in full';
 
 create unlogged table app.cache_reports (
   call text constraint cache_reports_pkey primary key,

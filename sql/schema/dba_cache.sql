@@ -13,11 +13,15 @@ select
   round(p.hits::numeric / nullif(p.hits + p.misses, 0), 3) as hit_ratio,
   p.entries,
   p.bytes,
-  p.max_bytes
+  p.max_bytes,
+  p.conditional_short,
+  p.conditional_full,
+  p.conditional_fallback,
+  p.conditional_changed
 from app.cache_proxies p;
 
 comment on view dba.cache is
-  'The shared page cache of each proxy: hits and misses since its start, answers and bytes it holds, at most';
+  'The shared page cache of each proxy: hits and misses since its start, answers and bytes it holds, at most; conditional requests by how they were answered';
 
 create view dba.cache_calls as
 select

@@ -69,6 +69,10 @@ alter role authenticator set temp_file_limit = '64MB';
 alter role authenticator set jit = off;
 alter role proxy set jit = off;
 
+-- How times are written out is part of what an entity tag stands for, and no operator's choice.
+alter role authenticator set timezone = 'UTC';
+alter role authenticator set datestyle = 'ISO, MDY';
+
 -- A refused request is an error to PostgreSQL. One line of the log each will do; the statement
 -- would let anybody fill the disk.
 alter role authenticator set log_min_error_statement = 'panic';
@@ -90,6 +94,8 @@ alter role limiter set idle_in_transaction_session_timeout = '5s';
 -- The proxy asks one question at a time, and would rather have no answer than a late one. All it
 -- writes are counts, which a crash may forget.
 alter role proxy set synchronous_commit = off;
+-- Few statements, always the same: planning them costs as much as running them.
+alter role proxy set plan_cache_mode = force_generic_plan;
 alter role proxy set statement_timeout = '1s';
 alter role proxy set lock_timeout = '500ms';
 alter role proxy set idle_in_transaction_session_timeout = '5s';

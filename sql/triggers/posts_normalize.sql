@@ -47,4 +47,30 @@ before insert on app.posts
 for each row
 execute function app.tg_posts__normalize();
 
+-- A post is what it was when it was written: entity tags (functions/page_tag) and whatever clients
+-- keep rely on it. An author may go (the account is deleted), nobody else may take the place.
+create function app.tg_posts__keep()
+returns trigger
+language plpgsql
+volatile
+as $$
+begin
+  raise exception 'A post keeps its content and its author.'
+    using errcode = 'integrity_constraint_violation',
+      detail = format('The update of post %s was to change them.', old.id),
+      hint = 'Delete the post and write another. Clients would go on showing what they have.';
+end
+$$;
+
+comment on function app.tg_posts__keep() is 'Refuses to change what a post says or who wrote it';
+
+create trigger t10_keep
+before update of content, author_id on app.posts
+for each row
+when (
+  old.content collate "C" is distinct from new.content
+  or new.author_id is not null and old.author_id is distinct from new.author_id
+)
+execute function app.tg_posts__keep();
+
 commit;

@@ -42,7 +42,8 @@ def test_what_is_unchanged_is_not_sent_again_and_what_changed_is(
         )
         assert {"Authorization", "Accept"} <= set(again.headers["Vary"].split(", "))
         of_the_body = {name for name in page.headers if name.startswith("content-")}
-        assert set(again.headers) == set(page.headers) - of_the_body - {"transfer-encoding"}
+        left_out = of_the_body | {"transfer-encoding"}
+        assert set(again.headers) == set(page.headers) - left_out | {"x-conditional"}
     follower = api.signup()
     follower.follow(author)
     author.write("second")
@@ -93,6 +94,15 @@ def test_a_next_page_that_comes_and_goes_is_a_change(api: Served, author: Member
     assert more.content == alone.content
     assert "Link" in more.headers
     assert "Link" not in alone.headers
+
+
+def test_a_head_has_no_body_to_be_known_by(author: Member) -> None:
+    """A tag of nothing would match whatever the answer has become."""
+    for path in addresses(author):
+        answer = author.api.request("HEAD", path, author.token)
+        assert "ETag" not in expect(200, answer).headers
+        headers = {"If-None-Match": "*"}
+        expect(200, author.api.request("HEAD", path, author.token, headers=headers))
 
 
 def test_an_error_and_a_write_have_none(author: Member) -> None:

@@ -211,6 +211,31 @@ def test_an_answer_to_somebody_with_a_token_is_theirs_alone(empty: Served) -> No
     assert ann.get(FEED).json()[0]["id"] == new
 
 
+def test_of_two_people_each_is_told_their_own(own_api: Served) -> None:
+    """While nobody's answer is being shared: headers of each call, not bodies, which are alike."""
+    own_api.database.run("delete from app.rate_limit_exemptions")
+    own_api.database.run("update app.rate_limits set is_enabled = scope = 'user', quota = 90")
+    own_api.database.run(
+        "insert into app.rate_limits (name, methods, path_pattern, scope, quota, window_seconds,"
+        " counts_rows, description) values"
+        " ('cached', '{GET}', '^/rpc/.*_(cached|popular)', 'user', 50, 600, false, 'of the test')"
+    )
+    people = own_api.signups(2)
+    people[0].write("here")
+    for number, call in enumerate(CALLS):
+        for turn in range(3):
+            for ahead, person in enumerate(people):
+                for _ in range(1 + ahead):  # so that their counts differ
+                    answer = expect(200, person.get(path_of(call)))
+                assert cached(answer) == "bypass"
+                assert answer.headers["cache-control"] == "private, no-cache"
+                told = (1 + ahead) * (3 * number + turn + 1)
+                assert answer.headers["x-ratelimit-remaining"] == str(50 - told)
+                shared = expect(200, own_api.get(path_of(call)))
+                assert cached(shared) in ("hit", "miss")
+                assert not [name for name in shared.headers if "ratelimit" in name]
+
+
 def test_age_grows_while_an_answer_is_shared(empty: Served) -> None:
     for path in (FEED, f"{FEED}?cursor=1", f"{USER}?user_id=1"):
         first = expect(200, empty.get(path))

@@ -11,6 +11,7 @@ from tests.support.actors import DEADLINE
 from tests.support.client import Member, expect
 from tests.support.keeping import keeping
 from tests.support.servers import Served
+from tests.support.views import refresh
 
 FEED, USER, POPULAR = "/rpc/feed_public_cached", "/rpc/user_cached", "/rpc/users_popular"
 
@@ -37,6 +38,12 @@ WRITES: dict[str, tuple[str, str, Write]] = {
             204, author.post("/rpc/account_delete", json={"password": author.password})
         ),
     ),
+    "a new name of somebody popular": (
+        POPULAR, POPULAR,
+        lambda author, _: expect(
+            204, author.patch(f"/users?id=eq.{author.id}", json={"username": "renamed"})
+        ),
+    ),
 }  # fmt: skip
 
 
@@ -52,6 +59,7 @@ def test_what_was_read_before_a_write_is_not_shared_after_it(own_api: Served, na
     database = own_api.database
     author = own_api.signup()
     post = author.write("mine")["id"]
+    refresh(database)
     proxy = Proxy(own_api.admin)
 
     def version() -> list[str]:

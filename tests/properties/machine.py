@@ -572,7 +572,8 @@ def forget_everything(api: Served) -> None:
     tables = api.database.value(
         "select string_agg(format('app.%I', tablename), ', ') from pg_tables"
         " where schemaname = 'app'"
-        " and tablename not in ('settings', 'job_schedules', 'secrets', 'feed_horizon')"
+        " and tablename not in ('settings', 'job_schedules', 'secrets', 'feed_horizon',"
+        " 'cached_calls', 'view_refreshes')"
     )
     api.database.run(f"truncate {tables} restart identity")
     api.database.pause_schedules()  # the months pass when a rule says so

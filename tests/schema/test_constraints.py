@@ -246,6 +246,24 @@ def test_each_constraint_of_the_schema_is_refused_by_some_row_here(seeded: Datab
     assert set(checks) - covered == set()
 
 
+@pytest.mark.parametrize("change", ["content = 'other'", "content = 'HELLO'", "author_id = 2"])
+def test_a_post_keeps_its_content_and_its_author(seeded: Database, change: str) -> None:
+    """Whoever asks: tags of pages, and what clients have of them, rely on it."""
+    with pytest.raises(errors.IntegrityConstraintViolation, match="keeps its content"):
+        seeded.run(f"update app.posts set {change} where author_id = 1")
+    assert seeded.values("select content from app.posts where author_id = 1") == ["hello"]
+
+
+def test_an_update_that_changes_nothing_of_a_post_and_the_loss_of_its_author_pass(
+    database: Database,
+) -> None:
+    post, other = database.post(database.user()), database.user()
+    database.run("update app.posts set content = content, author_id = author_id, replies_count = 1")
+    database.run("update app.posts set author_id = null")
+    with pytest.raises(errors.IntegrityConstraintViolation, match="keeps its content"):
+        database.run("update app.posts set author_id = %s where id = %s", [other, post])
+
+
 def test_no_text_holds_a_nul(seeded: Database) -> None:
     with seeded.superuser() as connection, pytest.raises(errors.UntranslatableCharacter):
         connection.execute(

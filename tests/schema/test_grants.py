@@ -67,8 +67,9 @@ MEMBER_CALLS = ANON_CALLS | {
 HELPERS = {
     "busy", "cache_shared", "current_user_id", "http_error", "page_cursor", "page_cursor_refuse",
     "page_limit", "page_limit_given", "page_more", "page_tag", "page_tag_row", "page_tell_tag",
-    "page_top", "page_unchanged", "post_created_at", "post_id_at", "post_require", "pre_request",
-    "rate_limit_hit", "response_header", "tag_matches", "text_trimmed", "user_require",
+    "page_top", "page_unchanged", "page_version", "post_created_at", "post_id_at", "post_require",
+    "pre_request", "rate_limit_hit", "response_header", "tag_matches", "text_trimmed",
+    "user_require",
 }  # fmt: skip
 
 HIDDEN = (

@@ -90,6 +90,8 @@ def test_versions_are_those_the_project_asks_for() -> None:
     assert versions["postgres"] >= (17,)
     assert versions["pgbouncer"][:3] >= (1, 25, 2)
     assert versions["haproxy"] >= (2, 6)
+    told = SERVICES["haproxy"]["environment"]["MICROBLOG_POSTGREST_VERSION"]
+    assert tuple(map(int, told.split("."))) == versions["postgrest"]
     assert SERVICES["postgrest"]["image"].endswith(f":v{POSTGREST_VERSION}")
 
 
@@ -112,6 +114,7 @@ def test_haproxy_reads_the_same_files_and_gets_every_variable_they_name() -> Non
     named = set(re.findall(r"\$\{(\w+)\}", text))
     optional = set(re.findall(r"\$\{(\w+)-", text))
     scripts = "".join(path.read_text() for path in (ROOT / "api").glob("*.lua"))
+    named |= set(re.findall(r"%\[env\((\w+)\)\]", text))
     named |= set(re.findall(r'os\.getenv\("(\w+)"\)', scripts))
     here = set(proxy.environment(Settings(), "", 0, Path("admin.sock")))
     assert named == here

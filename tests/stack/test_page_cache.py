@@ -12,6 +12,7 @@ from microblog.stack.process import wait_for
 from tests.support.client import Api, Member, expect
 from tests.support.keeping import keeper_pid, keeping
 from tests.support.servers import Served
+from tests.support.views import refresh
 
 FEED, USER, POPULAR = "/rpc/feed_public_cached", "/rpc/user_cached", "/rpc/users_popular"
 LISTED = """0x7f584edc003a: pages (shctx:0x7f584edc0000, available blocks:1000)
@@ -94,20 +95,45 @@ def test_a_profile_shows_its_new_description_and_goes_with_the_account(own_api: 
         assert cached(own_api.get(theirs)) == "hit"
 
 
-def test_a_lifetime_is_a_row(own_api: Served) -> None:
-    """Changed, it holds at once; over, the page is made anew; 0 shares nothing."""
+LIFETIMES = {
+    FEED: "public_page_lifetime",
+    USER: "profile_lifetime",
+    POPULAR: "popular_users_lifetime",
+}
+
+
+@pytest.mark.parametrize("call", LIFETIMES)
+def test_a_lifetime_is_a_row(own_api: Served, call: str) -> None:
+    """Changed, it holds at once; over, the answer is made anew; 0 shares nothing."""
+    database = own_api.database
     author = own_api.signup()
+    path = f"{USER}?user_id={author.id}" if call == USER else call
+
+    def news() -> None:
+        """Something that shows in an answer, and invalidates none."""
+        if call == FEED:
+            author.write("new")
+        else:
+            own_api.signup().follow(author)
+            refresh(database)
+
+    def shown() -> object:
+        return own_api.get(path).json()
+
+    news()
     with keeping(own_api):
-        own_api.database.set(public_page_lifetime=3600)
-        wait_for(lambda: cached(own_api.get(FEED)) == "hit")
-        new = author.write("new")["id"]
-        assert own_api.get(FEED).json() == []
-        own_api.database.set(public_page_lifetime=2)
-        wait_for(lambda: [row["id"] for row in own_api.get(FEED).json()] == [new])
-        newer = author.write("newer")["id"]
-        wait_for(lambda: own_api.get(FEED).json()[0]["id"] == newer, what="the end of a lifetime")
-        own_api.database.set(public_page_lifetime=0)
-        wait_for(lambda: {cached(own_api.get(FEED)) for _ in range(3)} == {"miss"})
+        database.set(**{LIFETIMES[call]: 3600})
+        wait_for(lambda: cached(own_api.get(path)) == "hit")
+        before = shown()
+        news()
+        assert shown() == before
+        database.set(**{LIFETIMES[call]: 2})
+        wait_for(lambda: shown() != before, what="the shorter lifetime")
+        now = shown()
+        news()
+        wait_for(lambda: shown() != now, what="the end of a lifetime")
+        database.set(**{LIFETIMES[call]: 0})
+        wait_for(lambda: {cached(own_api.get(path)) for _ in range(3)} == {"miss"})
 
 
 def test_a_keeper_that_lost_its_connection_invalidates_everything(own_api: Served) -> None:
@@ -156,6 +182,13 @@ def test_a_proxy_that_was_away_is_told_when_it_answers_again(own_api: Served) ->
     assert [line.split()[1] for line in changed] == [FEED]
 
 
+def ask_again(member: Member) -> None:
+    """Ask three times for what one has: once on the short way, and once for another page."""
+    for path, status in (("/rpc/feed_mine", 304), ("/rpc/me", 304), ("/rpc/me", 200)):
+        tag = expect(200, member.get(path)).headers["ETag"] if status == 304 else '"x"'
+        expect(status, member.get(path, headers={"If-None-Match": tag}))
+
+
 def test_operators_see_how_the_cache_does(own_api: Served) -> None:
     database = own_api.database
     with keeping(own_api):
@@ -187,7 +220,19 @@ def test_operators_see_how_the_cache_does(own_api: Served) -> None:
                 == [n + i for n, i in zip(before, (1, 2, 1), strict=True)]
             )
         )
+        ask_again(own_api.signup())
+        wait_for(
+            lambda: (
+                database.run(
+                    "select conditional_short, conditional_full, conditional_fallback,"
+                    " conditional_changed from dba.cache"
+                )
+                == [(1, 1, 0, 1)]
+            )
+        )
         health = own_api.get("/health").json()["cache"]
+        ways = {"short": 1, "full": 1, "fallback": 0, "changed": 1}
+        assert health["conditional"] == ways
         assert (health["hits"], health["misses"]) == (2, 2)
         assert health["invalidations"] == sum(before) + 4
         assert 0 <= health["age_seconds"] < 60

@@ -43,6 +43,9 @@ def test_a_replica_counts_on_its_primary_and_once_promoted_by_itself(cluster: Cl
                     rows = expect(200, ask(asked)).json()
                     assert [row["id"] for row in rows] == [post["id"]]
                     assert database.values(FEEDS) == [n]
+                health = expect(200, replica.get("/rpc/health", headers=headers)).json()
+                assert health["cache"] is None, "reports are unlogged"
+                assert health["schema"] == primary.get("/rpc/health").json()["schema"]
 
                 database.run("update app.rate_limits set quota = 3 where name = 'feeds'")
                 wait_for_replay(database, settings)

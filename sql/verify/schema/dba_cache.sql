@@ -2,7 +2,10 @@
 
 begin;
 
-select proxy, reported_age, hits, misses, hit_ratio, entries, bytes, max_bytes from dba.cache where false;
+select proxy, reported_age, hits, misses, hit_ratio, entries, bytes, max_bytes,
+  conditional_short, conditional_full, conditional_fallback, conditional_changed
+from dba.cache
+where false;
 select call, lifetime, age, invalidations, invalidated_age from dba.cache_calls where false;
 
 rollback;
