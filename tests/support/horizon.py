@@ -101,6 +101,15 @@ def horizon(database: Database) -> int:
     return database.value("select post_id from app.feed_horizon")
 
 
+def raise_horizon(database: Database, post_id: int) -> None:
+    """Move the horizon up to a post in the middle of a month, which retention itself never does."""
+    database.run(
+        "with moved as (update app.feed_horizon set post_id = %s where post_id < %s)"
+        " delete from app.feed_entries where post_id < %s",
+        [post_id] * 3,
+    )
+
+
 def forget(database: Database, user: int | list[int]) -> None:
     """Let somebody be away for too long, and have the job drop their timeline."""
     users = [user] if isinstance(user, int) else user
