@@ -31,7 +31,7 @@ def request(call: Call) -> Request:
     head = f"{call.method} {call.path} HTTP/1.1\r\nHost: 127.0.0.1:0\r\nAuthorization: Bearer one"
     if call.body:
         head += f"\r\nContent-Type: application/json\r\nContent-Length: {len(call.body)}"
-    return Request(call, 1, "", f"{head}\r\n\r\n{call.body}".encode())
+    return Request(call, 1, call.path, "", f"{head}\r\n\r\n{call.body}".encode())
 
 
 def line(number: int, call: Call, code: int, sent: float, took: float, error: str = "") -> str:

@@ -91,7 +91,7 @@ ROLE_SETTINGS = {
     "member": _OF_A_REQUEST,
     "authenticator": _OF_A_REQUEST | {
         "work_mem": "4MB", "temp_file_limit": "64MB", "jit": "off",
-        "log_min_error_statement": "panic",
+        "log_min_error_statement": "panic", "TimeZone": "UTC", "DateStyle": "ISO, MDY",
     },
     "worker": {"statement_timeout": "60s", "idle_in_transaction_session_timeout": "30s"},
     "limiter": {
@@ -102,6 +102,7 @@ ROLE_SETTINGS = {
     "proxy": {
         "statement_timeout": "1s", "lock_timeout": "500ms",
         "idle_in_transaction_session_timeout": "5s", "synchronous_commit": "off", "jit": "off",
+        "plan_cache_mode": "force_generic_plan",
     },
 }  # fmt: skip
 
