@@ -439,7 +439,7 @@ comment on function app.rate_limit_refuse_request(smallint[], text, integer, int
 
 -- The same count without the other session, for a caller whose own transaction stays.
 create function app.rate_limit_take_here(call text)
-returns table (rule_id smallint, remaining integer, reset_at bigint)
+returns table (rule_id smallint, remaining bigint, reset_at bigint)
 language plpgsql
 volatile
 as $$
