@@ -109,7 +109,7 @@ QUERIES = (
     Query("timeline-page-50", "feed_timeline", LONG, page=DEEP),
     Query("timeline-follows-many", "feed_timeline", GREEDY),
     Query("timeline-across-retention", "feed_timeline", USUAL, horizon=RETENTION),
-    Query("timeline-below-return", "feed_timeline", USUAL, page=2, horizon=RETURN),
+    Query("timeline-below-return", "feed_timeline", LONG, page=2, horizon=RETURN),
     Query("timeline-below-horizon", "feed_timeline", ABSENT),
     Query("timeline-tag", "feed_timeline", USUAL, tag=True),
     Query("following", "feed_following", USUAL),
