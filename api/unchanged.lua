@@ -13,10 +13,12 @@
 
 local socket = os.getenv("MICROBLOG_DATABASE_SOCKET") or ""
 local database = os.getenv("MICROBLOG_DATABASE") or ""
--- Connections of a thread; what one step may take. HAProxy 2.6 forgets, about once in a thousand answers,
--- to wake the script that waits for one, and then wakes it at the end of this time.
-local most, seconds = 8, 0.2
-local idle, busy = {}, {}
+-- Connections of a thread; what one step may take, and on a new connection, whose session has yet to
+-- plan everything. HAProxy 2.6 forgets, about once in a thousand answers, to wake the script that waits
+-- for one, and then wakes it at the end of this time. HAProxy also closes what nothing was sent on for as
+-- long, so a connection that waits for its next question has a time of its own.
+local most, seconds, seconds_new, seconds_idle = 16, 0.2, 1, 86400
+local idle, busy, swept = {}, setmetatable({}, { __mode = "k" }), 0
 local pack, unpack = string.pack, string.unpack
 
 local function message(kind, ...)
@@ -55,7 +57,7 @@ end
 
 local function connect()
   local connection = core.tcp()
-  connection:settimeout(seconds)
+  connection:settimeout(seconds_new)
   local startup = pack(">I4", 196608)
     .. "user\0proxy\0database\0" .. database .. "\0application_name\0proxy\0\0"
   if connection:connect(socket)
@@ -69,18 +71,23 @@ local function connect()
   connection:close()
 end
 
--- How many are asking. A client that goes away may end its question without a word: what has asked for
--- longer than all steps may take is not there any more.
+-- How many are asking. A client that goes away ends its question without a word, and nothing holds the
+-- question any more: what is left of it is swept up where places are wanted, once a second at most.
 local function asking()
-  local count, now = 0, core.now().sec
-  for question, since in pairs(busy) do
-    if now - since > 10 then
-      busy[question] = nil
-    else
-      count = count + 1
+  local function count()
+    local found = 0
+    for _ in pairs(busy) do
+      found = found + 1
     end
+    return found
   end
-  return count
+  local found, now = count(), core.now().sec
+  if found >= most and now ~= swept then
+    swept = now
+    collectgarbage()
+    found = count()
+  end
+  return found
 end
 
 -- The headers of a 304, as JSON, or nil; and whether there was an answer. With every connection in
@@ -90,8 +97,13 @@ local function ask(...)
     return nil, false
   end
   local question = {}
-  busy[question] = core.now().sec
-  local connection = table.remove(idle) or connect()
+  busy[question] = true
+  local connection = table.remove(idle)
+  if connection then
+    connection:settimeout(seconds)
+  else
+    connection = connect()
+  end
   if not connection then
     busy[question] = nil
     return nil, false
@@ -111,6 +123,7 @@ local function ask(...)
     connection:close()
     return nil, false
   end
+  connection:settimeout(seconds_idle)
   idle[#idle + 1] = connection
   -- One column: its count, its length (-1: null), its text.
   if row and unpack(">i4", row, 3) >= 0 then

@@ -43,7 +43,7 @@ def configuration(settings: Settings) -> str:
     values: dict[str, Any] = {
         **sized(memory, cores),
         # A PostgREST's backends, each with one that counts; the proxy's, eight for each thread.
-        "max_connections": max(100, settings.instances * settings.rest_pool * 2 + 60) + 8 * cores,
+        "max_connections": max(100, settings.instances * settings.rest_pool * 2 + 60) + 16 * cores,
         "listen_addresses": "127.0.0.1",
         "port": settings.pg_port,
         "unix_socket_directories": settings.socket_dir,

@@ -243,10 +243,12 @@ begin
     set_config('microblog.user_id', v_user_id::text, true),
     set_config('request.method', method, true),
     set_config('request.path', path, true),
-    set_config('request.headers', json_build_object('x-forwarded-for', address)::text, true),
-    set_config('response.headers', '[{"ETag": "\"' || v_tag || '\""}]', true);
+    set_config('request.headers', json_build_object('x-forwarded-for', address)::text, true);
   perform app.rate_limit_hit(here => true);
-  return current_setting('response.headers');
+  return concat(
+    coalesce(rtrim(nullif(current_setting('response.headers', true), ''), ']') || ', ', '['),
+    '{"ETag": "\"', v_tag, '\""}]'
+  );
 end
 $$;
 

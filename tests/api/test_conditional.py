@@ -189,14 +189,16 @@ def test_a_304_counts_like_any_request_and_a_limit_holds(own_api: Served) -> Non
         "update app.rate_limits set quota = case name when 'feeds' then 4 else 100000 end"
     )
     reader = own_api.signup()
-    left = []
+    left, ways = [], set()
     tag = ""
     for _ in range(4):
         answer = reader.get("/rpc/feed_timeline", headers={"If-None-Match": tag} if tag else {})
         expect(304 if tag else 200, answer)
         tag = answer.headers["ETag"]
         left.append(answer.headers["X-RateLimit-Remaining"])
+        ways.add(answer.headers.get("X-Conditional"))
     assert left == ["3", "2", "1", "0"]
+    assert "short" in ways
     answer = reader.get("/rpc/feed_timeline", headers={"If-None-Match": tag})
     refused(429, "rate_limited", answer)
     assert int(answer.headers["Retry-After"]) > 0
@@ -212,6 +214,27 @@ def test_a_page_below_the_horizon_has_a_tag_that_postgrest_checks(own_api: Serve
     headers = {"If-None-Match": page.headers["ETag"]}
     answer = answered(lambda: reader.get("/rpc/feed_timeline", headers=headers))
     assert not asked(expect(304, answer))
+
+
+def test_a_connection_that_nothing_was_asked_on_for_a_while_is_still_good(own_api: Served) -> None:
+    """For longer than a step of a question may take, which HAProxy holds against idle ones too."""
+    reader = own_api.signup()
+    reader.write("here")
+    headers = {"If-None-Match": reader.page("feed_timeline").headers["ETag"]}
+    idle = "select state_change < now() - interval '%s' from pg_stat_activity where usename = 'proxy'"
+
+    def pids() -> set[int]:
+        return set(
+            own_api.database.values("select pid from pg_stat_activity where usename = 'proxy'")
+        )
+
+    assert asked(answered(lambda: reader.get("/rpc/feed_timeline", headers=headers)))
+    before = pids()
+    for _ in range(5):
+        wait_for(lambda: all(own_api.database.values(idle % "0.5s")), DEADLINE, "idle connections")
+        assert pids() == before
+        assert asked(reader.get("/rpc/feed_timeline", headers=headers))
+        before |= pids()  # another thread of the proxy has connections of its own
 
 
 def test_without_the_database_at_hand_the_answer_is_the_same(own_api: Served) -> None:
