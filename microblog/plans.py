@@ -37,7 +37,7 @@ CONDITIONS = (
     *("Index Cond:", "Filter:", "Recheck Cond:", "Hash Cond:", "Merge Cond:", "Join Filter:"),
     *("One-Time Filter:", "Sort Key:", "Presorted Key:", "Group Key:", "Order By:"),
 )
-# Readers, found by what they are; each query gives one id or none. rows: what DEEP pages have.
+# Readers, found by what they are; each query gives one id or none. page, rows: of one page, of DEEP.
 ACTIVE = """
         from app.user_counters c
         join app.feed_states s using (user_id)
@@ -73,10 +73,14 @@ READERS = {
         select c.user_id from app.user_counters c join app.feed_states s using (user_id)
         where s.complete_from = 9007199254740992
         order by abs(c.following_count - 50), c.user_id limit 1""",
+    "somebody inactive whose first page is in the view": """
+        select i.user_id from app.inactive_feeds i join app.user_counters c using (user_id)
+        where cardinality(i.post_ids) > %(page)s
+        order by abs(c.following_count - 50), i.user_id limit 1""",
     "who has posted the most": """
         select c.user_id from app.user_counters c order by c.posts_count desc, c.user_id limit 1""",
 }
-USUAL, LIGHT, GREEDY, LONG, ABSENT, WRITER = READERS
+USUAL, LIGHT, GREEDY, LONG, ABSENT, VIEWED, WRITER = READERS
 # What the tenth post of the reader's first page is made, for the time of the query.
 HORIZONS = {
     "where retention ends with the tenth post": """
@@ -118,7 +122,7 @@ QUERIES = (
     Query("public", "feed_public", None),
     Query("public-page-50", "feed_public", None, page=DEEP),
     Query("public-cached", "feed_public_cached", None),
-    Query("timeline-cached", "feed_timeline_cached", ABSENT),
+    Query("timeline-cached", "feed_timeline_cached", VIEWED),
     Query("users-popular", "users_popular", None),
 )
 
@@ -294,7 +298,7 @@ def _reader(connection: Connection, query: Query) -> int | None:
     if query.reader is None:
         return None
     wanted = READERS[query.reader].encode()
-    row = connection.execute(wanted, {"rows": PAGE * DEEP}).fetchone()
+    row = connection.execute(wanted, {"page": PAGE, "rows": PAGE * DEEP}).fetchone()
     if row is None:
         raise StackError(f"nobody to read as: {query.reader}", "Fill the database: microblog seed")
     return int(row[0])

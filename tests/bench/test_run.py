@@ -13,193 +13,18 @@ from msgspec.structs import replace
 from microblog.bench import record, redis_peer, result, scale, scale_result
 from microblog.bench.bed import Bed
 from microblog.bench.result import Run
-from microblog.bench.run import Estimate, Turner, other_share, problems, run_scenarios
+from microblog.bench.run import Turner, problems, run_scenarios
 from microblog.bench.scale_result import Scaling
-from microblog.bench.scenario import Call, Delivery, Load, Scenario, Script
+from microblog.bench.scenario import Load
 from microblog.cli import main
 from microblog.commands import bench_run
 from microblog.errors import StackError
-from microblog.seed.shape import Shape
 from microblog.settings import Settings
 from microblog.stack import Stack, postgres
+from tests.bench.measured import CONSTANT, PAGE, RATE, RAW, READ_ELSEWHERE, SCENARIOS, SHAPE
 
-SHAPE = Shape(users=200, follows=4_000, posts=600, largest=150)
 STACK = f"t{os.getpid()}-bench"
-RATE = 200.0  # more in two rounds than an address is allowed, were the limits not raised
-PAGE = Call(name="timeline", path="/rpc/feed_timeline", weight=10, check="timeline")
-POST = Call(name="post", method="POST", path="/posts", body='{"content": "{text}"}')
-NOTE = Call(name="post", method="POST", path="/rpc/bench_note", body='{"content": "{text}"}')
-SHARED = Call(name="page", path="/rpc/feed_public_cached", anonymous=True)
-CONSTANT = Call(name="timeline", path="/rpc/bench_constant", weight=10)
 CALLS = "select sum(calls) from extensions.pg_stat_statements where query like %s"
-
-SCENARIOS = [
-    Scenario(
-        name="mix",
-        title="A mix",
-        unit="ms",
-        measure="p99",
-        of="timeline",
-        warmup=0.5,
-        sides=[
-            Load(name="ours", role="subject", rate=RATE, calls=[PAGE, POST]),
-            Load(name="floor", role="floor", rate=RATE, calls=[CONSTANT, NOTE]),
-        ],
-    ),
-    Scenario(
-        name="lie",
-        title="A constant that is taken for a timeline",
-        unit="requests/s",
-        warmup=0,
-        sides=[
-            Load(
-                name="constant",
-                role="subject",
-                door="no-pre-request",
-                clients=2,
-                calls=[replace(CONSTANT, check="timeline")],
-            )
-        ],
-    ),
-    Scenario(
-        name="unseen",
-        title="A timeline that is to be checked and never asked for",
-        unit="requests/s",
-        warmup=0,
-        sides=[
-            Load(
-                name="constant",
-                role="subject",
-                clients=1,
-                calls=[CONSTANT, replace(PAGE, name="page", weight=1e-9)],
-            )
-        ],
-    ),
-    Scenario(
-        name="nobody",
-        title="A call that nobody answers as expected",
-        unit="requests/s",
-        warmup=0,
-        sides=[
-            Load(
-                name="post",
-                role="subject",
-                clients=1,
-                calls=[replace(POST, path="/nosuch")],
-            )
-        ],
-    ),
-    Scenario(
-        name="twip",
-        title="Twip",
-        unit="calls/s",
-        warmup=0,
-        sides=[
-            Load(name="ours", role="subject", store="ours", clients=1),
-            Load(name="triggers", store="naive", clients=1),
-            Load(name="redis", store="redis", clients=1),
-        ],
-    ),
-    Scenario(
-        name="push",
-        title="A post into lists",
-        unit="posts/s",
-        warmup=0,
-        sides=[
-            Load(name="client", role="subject", pushes="redis", clients=1),
-            Load(name="bytes", pushes="redis-raw", clients=1),
-        ],
-    ),
-    Scenario(
-        name="shared",
-        title="A shared page",
-        unit="requests/s",
-        warmup=0.5,
-        sides=[
-            Load(name="hits", role="subject", clients=2, calls=[SHARED]),
-            Load(name="file", role="floor", door="constant", clients=2, calls=[SHARED]),
-        ],
-    ),
-    Scenario(
-        name="chunk",
-        title="Fan-out",
-        unit="posts/s",
-        warmup=0,
-        sides=[
-            Load(
-                name="chunk",
-                role="subject",
-                clients=1,
-                scripts=[Script(name="chunk", file="sql/chunk.sql")],
-            )
-        ],
-    ),
-    Scenario(
-        name="fan-out",
-        title="Fan-out by app.job_work",
-        unit="deliveries/s",
-        worth="sql/crowd_followers.sql",
-        warmup=0,
-        sides=[
-            Load(
-                name="jobs",
-                role="subject",
-                clients=1,
-                worker="paused",
-                scripts=[Script(name="post", file="sql/fan_out_worked.sql")],
-                proofs=["sql/fan_out_rows.sql"],
-            ),
-        ],
-    ),
-    Scenario(
-        name="delivery",
-        title="Until followers see a post",
-        unit="ms",
-        measure="p50",
-        of="delivered",
-        warmup=0,
-        sides=[
-            Load(
-                name="at once",
-                role="subject",
-                delivery=Delivery(by="ten", at_once=True),
-                proofs=["sql/largest_counts.sql"],
-            ),
-            Load(
-                name="a million queued",
-                delivery=Delivery(by="ten"),
-                queue=["sql/queue_a_million.sql"],
-                at_end=["sql/still_queued.sql"],
-            ),
-        ],
-    ),
-    Scenario(
-        name="seeding",
-        title="Seconds",
-        unit="s",
-        measure="figure",
-        rounds=1,
-        sides=[
-            Load(name="seed", role="subject", figure="sql/seed_seconds.sql"),
-            Load(name="floor", role="floor", target=1.5, figure="sql/seed_floor_seconds.sql"),
-        ],
-    ),
-]
-
-
-RAW = Scenario(
-    name="raw",
-    title="One page, by wrk",
-    unit="requests/s",
-    warmup=0,
-    sides=[Load(name="wrk", role="subject", generator="wrk", clients=2, calls=[PAGE])],
-)
-READ_ELSEWHERE = Scenario(
-    name="replica",
-    title="Pages from a replica",
-    warmup=0,
-    sides=[Load(name="mix", role="subject", stack="replica", rate=RATE, calls=[PAGE, POST])],
-)
 needs_wrk = pytest.mark.skipif(not shutil.which("wrk"), reason="wrk: bin/setup --bench installs it")
 needs_redis = pytest.mark.skipif(
     not redis_peer.binary(), reason="Redis: bin/setup --bench installs it"
@@ -484,14 +309,6 @@ def test_a_post_is_delivered_by_jobs_and_what_is_missing_is_a_wrong_answer(
         )
 
 
-def test_the_share_of_304s_is_what_a_side_says() -> None:
-    nine = Load(name="nine", calls=[replace(PAGE, conditional=0.9)])
-    assert other_share(nine, (100, 5), (1100, 905)) == []
-    assert other_share(nine, (100, 5), (1100, 1005)) == ["1000 of 1000 answers were a 304, not 90%"]
-    assert other_share(nine, (100, 5), (100, 5)) != [], "none came through this door"
-    assert other_share(Load(name="full", calls=[PAGE]), (0, 0), (10, 0)) == []
-
-
 def test_what_is_wrong_with_the_counters_is_a_wrong_answer(settings: Settings, run: Run) -> None:
     assert run.scenarios
     with Bed(settings) as bed:
@@ -504,34 +321,6 @@ def test_what_is_wrong_with_the_counters_is_a_wrong_answer(settings: Settings, r
         bed.connection.execute(
             "update app.user_counters set followers_count = followers_count - 1 where user_id = 1"
         )
-
-
-def test_an_estimate_learns_from_what_is_over() -> None:
-    plan = [(replace(SCENARIOS[0], name=str(n)), 2, 30.0) for n in range(3)]
-    estimate = Estimate(plan)
-    assert estimate.turns == 12
-    assert estimate.left() == "0 min over, about 6 min left"
-    estimate.start -= 2 * 2 * 90
-    estimate.done(1)
-    assert estimate.left() == "6 min over, about 12 min left"
-
-
-def test_what_would_not_be_over_in_time_is_left_out() -> None:
-    plan = [(replace(SCENARIOS[0], name=str(n)), 2, 2.0) for n in range(6)]  # 8 s of load each
-    plan.append((replace(SCENARIOS[5], name="short"), 1, 2.0))
-    now = 100.0
-    estimate = Estimate(plan, 160.0, lambda: now)
-    ran = []
-    for number, (scenario, _, _) in enumerate(plan, 1):
-        if not estimate.fits(number):
-            estimate.skip(number)
-            continue
-        ran.append(scenario.name)
-        now += 5.0 if scenario.name == "short" else 17.0
-        estimate.done(number)
-    assert ran == ["0", "1", "2", "short"]
-    assert now <= 160.0
-    assert estimate.room() == 160.0 - now
 
 
 def test_a_run_whose_time_is_over_says_what_it_left_out(settings: Settings, run: Run) -> None:
