@@ -37,7 +37,8 @@ CONDITIONS = (
     *("Index Cond:", "Filter:", "Recheck Cond:", "Hash Cond:", "Merge Cond:", "Join Filter:"),
     *("One-Time Filter:", "Sort Key:", "Presorted Key:", "Group Key:", "Order By:"),
 )
-# Readers, found by what they are; each query gives one id or none. page, rows: of one page, of DEEP.
+# Readers, found by what they are; each query gives one id or none. page: rows of one page; rows: of
+# DEEP pages.
 ACTIVE = """
         from app.user_counters c
         join app.feed_states s using (user_id)

@@ -221,17 +221,19 @@ def test_a_connection_that_nothing_was_asked_on_for_a_while_is_still_good(own_ap
     reader = own_api.signup()
     reader.write("here")
     headers = {"If-None-Match": reader.page("feed_timeline").headers["ETag"]}
-    idle = "select state_change < now() - interval '%s' from pg_stat_activity where usename = 'proxy'"
+    sessions = "from pg_stat_activity where usename = 'proxy'"
 
     def pids() -> set[int]:
-        return set(
-            own_api.database.values("select pid from pg_stat_activity where usename = 'proxy'")
-        )
+        return set(own_api.database.values(f"select pid {sessions}"))
+
+    def are_idle() -> bool:
+        idle = "select state_change < now() - interval '0.5 s'"
+        return all(own_api.database.values(f"{idle} {sessions}"))
 
     assert asked(answered(lambda: reader.get("/rpc/feed_timeline", headers=headers)))
     before = pids()
     for _ in range(5):
-        wait_for(lambda: all(own_api.database.values(idle % "0.5s")), DEADLINE, "idle connections")
+        wait_for(are_idle, DEADLINE, "connections that nothing was asked on")
         assert pids() == before
         assert asked(reader.get("/rpc/feed_timeline", headers=headers))
         before |= pids()  # another thread of the proxy has connections of its own
