@@ -221,7 +221,7 @@ def test_a_connection_that_nothing_was_asked_on_for_a_while_is_still_good(own_ap
     reader = own_api.signup()
     reader.write("here")
     headers = {"If-None-Match": reader.page("feed_timeline").headers["ETag"]}
-    sessions = "from pg_stat_activity where usename = 'proxy'"
+    sessions = "from pg_stat_activity where usename = 'proxy' and datname = current_database()"
 
     def pids() -> set[int]:
         return set(own_api.database.values(f"select pid {sessions}"))
