@@ -352,6 +352,20 @@ def test_the_terminal_shows_each_side_and_what_missed_its_target(made: Run) -> N
     assert captured.get().count("size^e, e = ") == len(CURVES), "the fit is always told"
 
 
+def test_in_a_narrow_terminal_there_are_fewer_figures_and_whole_words(made: Run) -> None:
+    console = Console(width=80)
+    with console.capture() as captured:
+        terminal.show(made, console)
+    told = captured.get()
+    tables = [line for line in told.splitlines() if line.startswith(("│", "┃", "┏"))]
+    assert max(map(len, tables)) <= 80
+    for scenario in made.scenarios:
+        for side in scenario.sides:
+            assert any(side.name.split()[0] in line for line in tables), side.name
+    assert "p99 ms" in told and "postgres" in told
+    assert "WAL" not in "".join(tables)
+
+
 def with_strategies(**values: float) -> Run:
     """A run in which the strategies were compared; ``values`` are p50 in ms, or bytes."""
     made = run(rounds=1, samples=0)

@@ -13,6 +13,9 @@ from microblog.bench.scale_result import Scaling
 
 COLOURS = {"reached": "green", "undecided": "yellow", "missed": "bold red"}
 FACTS = ("measured", "commit", "on", "users", "follows", "rounds")
+WIDE = 120  # columns of a terminal; one that has fewer is not shown all figures
+FIGURES = ("p50 ms", "CPU ms", "WAL")  # that a narrow one is not shown
+PROCESSES = 5  # columns of costs that it is shown
 
 
 def show(run: Run, console: Console) -> None:
@@ -21,10 +24,13 @@ def show(run: Run, console: Console) -> None:
     console.print("  ".join(f"{name} [bold]{known[name]}[/bold]" for name in FACTS))
     for text in warnings(run):
         console.print(f"[yellow]{escape(text)}[/yellow]")
-    console.print(table(run))
+    is_wide = console.width >= WIDE
+    console.print(table(run, is_wide))
     for scenario in run.scenarios:
         if any(side.rounds for side in scenario.sides) and scenario.measure != "figure":
-            console.print(_costs(scenario))
+            console.print(_costs(scenario, is_wide))
+    if not is_wide:
+        console.print(f"[dim]Terminals of {WIDE} columns and more are shown more figures.[/dim]")
     judged = [(one, verdict) for one in run.scenarios for verdict in figures.verdicts(one)]
     for scenario, verdict in judged:
         console.print(f"{_mark(verdict)} {scenario.name}: {escape(verdict.asked)}: {verdict.found}")
@@ -45,9 +51,11 @@ def _mark(verdict: figures.Verdict) -> str:
     return f"[{COLOURS[verdict.mark]}]{verdict.mark:<9}[/]"
 
 
-def _costs(scenario: ScenarioResult) -> Table:
+def _costs(scenario: ScenarioResult, is_wide: bool) -> Table:
     """Return what an answer costs on each side, by process; see ``pages.costs``."""
     head, rows = costs(scenario)
+    if not is_wide:
+        head, rows = head[:PROCESSES], {name: cells[:PROCESSES] for name, cells in rows.items()}
     shown = Table(title=f"{escape(scenario.title)}: what an answer costs", title_justify="left")
     shown.add_column("side", overflow="fold")
     for name in head:
@@ -57,7 +65,7 @@ def _costs(scenario: ScenarioResult) -> Table:
     return shown
 
 
-def table(run: Run) -> Table:
+def table(run: Run, is_wide: bool) -> Table:
     """Return all sides of all scenarios: medians, ratios with their spread, tails and costs."""
     shown = Table(
         title="Medians of rounds that took turns; ratios are subject / other, least to largest; "
@@ -65,37 +73,46 @@ def table(run: Run) -> Table:
         title_justify="left",
     )
     shown.add_column("what", overflow="fold")
-    for name in ("measured", "unit", "ratio", "p50 ms", "p99 ms", "CPU ms", "WAL", "lost"):
+    names = [
+        name
+        for name in ("measured", "unit", "ratio", "p50 ms", "p99 ms", "CPU ms", "WAL", "lost")
+        if is_wide or name not in FIGURES
+    ]
+    for name in names:
         shown.add_column(name, justify="right", no_wrap=name != "ratio")
     for scenario in run.scenarios:
         shown.add_section()
         shown.add_row(f"[bold]{escape(scenario.title)}[/bold]")
         for side in scenario.sides:
-            shown.add_row(*_row(scenario, side))
+            cells = _row(scenario, side)
+            shown.add_row(_name(side), *(cells[name] for name in names))
     return shown
 
 
-def _row(scenario: ScenarioResult, side: Side) -> list[str]:
-    name = f"  {escape(side.name)}" + (" (floor)" if side.role == "floor" else "")
+def _name(side: Side) -> str:
+    return f"  {escape(side.name)}" + (" (floor)" if side.role == "floor" else "")
+
+
+def _row(scenario: ScenarioResult, side: Side) -> dict[str, str]:
     if not side.rounds:
-        return [name, "–", "", side.absent or "not measured"]
+        absent = dict.fromkeys(("unit", "p50 ms", "p99 ms", "CPU ms", "WAL", "lost"), "")
+        return absent | {"measured": "–", "ratio": side.absent or "not measured"}
     latency, spent = figures.latency(side), figures.spent(side)
     ratio = next((one for one in scenario.ratios if one.to == side.name), None)
     told = "" if ratio is None else words.spread(ratio)
     if ratio is not None and (met := figures.reached(ratio, scenario)) is not None:
         told = f"[{COLOURS[met]}]{told}[/]"
     failed = figures.lost(side)
-    return [
-        name,
-        words.number(side.value),
-        scenario.unit,
-        told,
-        words.number(latency.p50) if latency.max else "–",
-        words.number(latency.p99) if latency.max else "–",
-        words.number(spent.stack_cpu),
-        words.size(spent.wal_bytes),
-        f"[red]{failed:,}[/red]" if failed else "0",
-    ]
+    return {
+        "measured": words.number(side.value),
+        "unit": scenario.unit,
+        "ratio": told,
+        "p50 ms": words.number(latency.p50) if latency.max else "–",
+        "p99 ms": words.number(latency.p99) if latency.max else "–",
+        "CPU ms": words.number(spent.stack_cpu),
+        "WAL": words.size(spent.wal_bytes),
+        "lost": f"[red]{failed:,}[/red]" if failed else "0",
+    }
 
 
 def show_curves(scaling: Scaling, console: Console) -> None:
