@@ -13,13 +13,24 @@
 
 local socket = os.getenv("MICROBLOG_DATABASE_SOCKET") or ""
 local database = os.getenv("MICROBLOG_DATABASE") or ""
--- Connections of a thread; what one step may take, and on a new connection, whose session has yet to
--- plan everything. HAProxy 2.6 forgets, about once in a thousand answers, to wake the script that waits
--- for one, and then wakes it at the end of this time. HAProxy also closes what nothing was sent on for as
--- long, so a connection that waits for its next question has a time of its own.
-local most, seconds, seconds_new, seconds_idle = 16, 0.2, 1, 86400
-local idle, busy, swept = {}, setmetatable({}, { __mode = "k" }), 0
+-- Connections of a thread; what one step of a question may take, and on a new connection, whose session
+-- has yet to plan everything; how long a connection is kept that nothing is asked on.
+local most, seconds, seconds_new, seconds_kept = 16, 0.2, 1, 60
+-- idle: {connection, since when}, the one used last at the end. busy: questions under way. Nothing is
+-- asked before rested: after a question that ran out of time the database is spared for a second.
+local idle, busy, swept, rested = {}, setmetatable({}, { __mode = "k" }), 0, 0
 local pack, unpack = string.pack, string.unpack
+
+local function clock()
+  local now = core.now()
+  return now.sec + now.usec / 1e6
+end
+
+-- HAProxy holds the time of a step against idle connections, too, and closes them without a word.
+-- Raises no error where that has happened.
+local function allow(connection, time)
+  return pcall(connection.settimeout, connection, time)
+end
 
 local function message(kind, ...)
   local body = table.concat({ ... })
@@ -90,47 +101,76 @@ local function asking()
   return found
 end
 
+-- A connection that is kept, or a new one; nil where there is none to be had.
+local function take()
+  while #idle > 0 do
+    local connection = table.remove(idle)[1]
+    if allow(connection, seconds) then
+      return connection, seconds
+    end
+  end
+  return connect(), seconds_new
+end
+
 -- The headers of a 304, as JSON, or nil; and whether there was an answer. With every connection in
 -- use nobody waits for one.
 local function ask(...)
-  if asking() >= most then
+  if clock() < rested or asking() >= most then
     return nil, false
   end
-  local question = {}
+  local question, began = {}, clock()
   busy[question] = true
-  local connection = table.remove(idle)
-  if connection then
-    connection:settimeout(seconds)
-  else
-    connection = connect()
-  end
-  if not connection then
-    busy[question] = nil
-    return nil, false
-  end
-  local values = { ... }
-  for i, value in ipairs(values) do
-    values[i] = pack(">s4", value)
-  end
-  local bind = message("B", "\0unchanged\0", pack(">I2I2", 0, #values), table.concat(values),
-    pack(">I2", 0))
+  local connection, time = take()
   local row, well
-  if connection:send(bind .. execute) then
-    row, well = answer(connection)
+  if connection then
+    local values = { ... }
+    for i, value in ipairs(values) do
+      values[i] = pack(">s4", value)
+    end
+    local bind = message("B", "\0unchanged\0", pack(">I2I2", 0, #values), table.concat(values),
+      pack(">I2", 0))
+    if connection:send(bind .. execute) then
+      row, well = answer(connection)
+    end
   end
   busy[question] = nil
-  if not well then
+  local ended = clock()
+  -- HAProxy 2.6 forgets, about once in a thousand answers, to wake the script that waits for one, and
+  -- wakes it when its time is over: the answer is there, and the connection of no more use.
+  if connection and not (well and ended - began < time and allow(connection, 2 * seconds_kept)) then
     connection:close()
+  elseif connection then
+    idle[#idle + 1] = { connection, ended }
+  end
+  if not well then
+    if ended - began >= time then
+      rested = ended + 1
+    end
     return nil, false
   end
-  connection:settimeout(seconds_idle)
-  idle[#idle + 1] = connection
   -- One column: its count, its length (-1: null), its text.
   if row and unpack(">i4", row, 3) >= 0 then
     return row:sub(7), true
   end
   return nil, true
 end
+
+-- Closes what nothing was asked on for a while; all of it when HAProxy is to stop, which waits for each
+-- connection that is open.
+core.register_task(function()
+  while true do
+    core.sleep(1)
+    local is_stopping = tonumber(core.get_info().Stopping) == 1
+    local before = is_stopping and math.huge or clock() - seconds_kept
+    while idle[1] and idle[1][2] < before do
+      local connection = table.remove(idle, 1)[1]
+      pcall(connection.close, connection)
+    end
+    if is_stopping then
+      rested = math.huge
+    end
+  end
+end)
 
 core.register_action("unchanged", { "http-req" }, function(txn)
   local cursor, tags = txn:get_var("txn.cursor") or "", txn.f:req_fhdr("if-none-match") or ""
@@ -147,6 +187,7 @@ core.register_action("unchanged", { "http-req" }, function(txn)
   elseif headers then
     conditional(txn, "short")
     local reply = txn:reply({ status = 304 })
+    reply:add_header("Date", txn.c:http_date(core.now().sec))
     for name, value in headers:gmatch('{"([^"]+)": "(.-[^\\])"}') do
       reply:add_header(name, (value:gsub("\\", "")))
     end

@@ -331,6 +331,21 @@ end
 $$;
 grant execute on function bench.check_page(bigint) to member;
 
+-- The posts of a page, as a member gets it.
+create or replace function bench.page_ids(reader_id bigint, cursor bigint)
+returns bigint[]
+language plpgsql
+as $$
+declare
+  v_ids bigint[];
+begin
+  perform bench.as_member(reader_id);
+  v_ids := array(select t.id from api.feed_timeline(page_ids.cursor::text) t);
+  perform set_config('role', 'none', true);
+  return v_ids;
+end
+$$;
+
 -- How a new post of one author reaches its readers, step by step: who posts, and whether a reader
 -- sees it. bench/sql/strategies.sql has the same for the ways not taken.
 create or replace function bench.post(author_id bigint)

@@ -501,6 +501,11 @@ class Bed:
             self._people[key] = file
         return self._people[key]
 
+    def posts(self) -> tuple[int, int]:
+        """Return the ids of the oldest and the newest post."""
+        row = self.connection.execute("select min(p.id), max(p.id) from app.posts p").fetchone()
+        return (int(row[0]), int(row[1])) if row and row[0] is not None else (1, 1)
+
     def celebrity(self) -> tuple[int, str]:
         """Return the author with the most followers whose posts are delivered, with a token."""
         if self._celebrity is None:

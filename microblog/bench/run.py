@@ -24,7 +24,7 @@ from microblog.bench.bed import Bed
 from microblog.bench.cost import Meter
 from microblog.bench.generators import Job, Outcome, generate, wrk
 from microblog.bench.result import Operation, Round, Run, ScenarioResult, Side
-from microblog.bench.scenario import Load, Scenario
+from microblog.bench.scenario import Load, Scenario, Users
 from microblog.errors import StackError
 from microblog.seed.shape import Shape
 from microblog.settings import Settings
@@ -36,10 +36,14 @@ LIMIT = 240.0  # seconds after which a scenario gets no further round
 BESIDE = 2.0  # seconds that a turn takes beside its load, before that is known
 SHARE_OFF = 0.05  # by which the share of 304s may differ from what a side says
 BROKEN = "broken off"
+AUTHORS = Users(kind="any", popularity="uniform")
 
 T = TypeVar("T")
 BLIND = ("wrk", "vegeta")  # generators that do not hand out answers
-PROBE_RATE = 10.0  # requests per second beside them, whose answers are kept
+PROBE_RATE = 2.5  # requests per second beside them, whose answers are kept
+AFTERWARDS = 1.0  # seconds
+CROWD = 8  # connections from which such a request is no guest that is noticed
+WALKS_END = "no walk came to page {}: the deepest was page {}"
 
 
 def run_scenarios(
@@ -61,11 +65,12 @@ def run_scenarios(
 ) -> Run:
     """Measure the scenarios on the stack that ``settings`` name, and return the run, not saved.
 
-    ``seconds`` is the length of a round; one that says its own has it, unless ``quick``. ``seed``
-    draws the load. The stack is filled with ``preset``, a name or a shape, if it is empty;
-    ``floor`` measures that against a bare COPY; ``audit`` then compares feeds and counters with the
-    definition. ``limit``: seconds after which a scenario gets no further round. ``deadline``:
-    seconds that all of it may take, seeding included; what should not be over by then is left out.
+    ``rounds`` and ``seconds`` hold for scenarios that do not say their own; a quick pass has no
+    more rounds, and those lengths. ``seed`` draws the load. The stack is filled with ``preset``, a
+    name or a shape, if it is empty; ``floor`` measures that against a bare COPY; ``audit`` then
+    compares feeds and counters with the definition. ``limit``: seconds after which a scenario gets
+    no further round. ``deadline``: seconds that all of it may take, seeding included; what should
+    not be over by then is left out.
     Raises StackError where the stack cannot run; a scenario that cannot is among the run's
     failures, and wrong answers are in the rounds. Ctrl-C ends the run with what was measured.
     """
@@ -127,7 +132,7 @@ Planned = tuple[Scenario, int, float]  # with its number of rounds, and the leng
 def _planned(scenario: Scenario, rounds: int, seconds: float, quick: bool) -> Planned:
     return (
         replace(scenario, warmup=min(scenario.warmup, QUICK_WARMUP)) if quick else scenario,
-        min(scenario.rounds or rounds, rounds),
+        min(scenario.rounds or rounds, rounds) if quick else scenario.rounds or rounds,
         scenario.seconds if scenario.seconds and not quick else seconds,
     )
 
@@ -307,13 +312,19 @@ class Turner:
         wrong += check.wrong(bed.connection, samples, begun) + bed.prove(load.proofs)
         if any(call.check for call in load.calls) and not samples:
             wrong.append("no answer was checked")
+        if (pages := max((c.pages for c in load.calls if "{cursor}" in c.path), default=0)) and (
+            outcome.deepest < pages
+        ):
+            wrong.append(WALKS_END.format(pages, outcome.deepest))
         bed.forget(begun, load.store)
+        # Of a post that is followed, both times are told, and it is one all the same.
+        count = outcome.operations["delivered"].count if load.delivery else outcome.count
         return Round(
             at=at,
             seconds=outcome.seconds,
             value=self.value(outcome, settle),
-            count=outcome.count,
-            rate=outcome.count / outcome.seconds,
+            count=count,
+            rate=count / outcome.seconds,
             offered=load.rate,
             dropped=outcome.dropped,
             errors=outcome.errors,
@@ -345,7 +356,7 @@ class Turner:
         """Describe one round; the same number draws the same load for each side."""
         bed = self.bed
         host, port = bed.door(load) if load.calls else ("", 0)
-        celebrity = any(call.by == "celebrity" for call in load.calls)
+        by = {call.by for call in load.calls}
         return Job(
             load=load,
             users=self.scenario.users,
@@ -353,7 +364,9 @@ class Turner:
             port=port,
             dsn=bed.settings.socket_dsn(),
             actors=str(bed.people(self.scenario.users)),
-            celebrity=bed.celebrity() if celebrity else (0, ""),
+            authors=str(bed.people(AUTHORS)) if "authors" in by else "",
+            posts=bed.posts(),
+            celebrity=bed.celebrity() if "celebrity" in by else (0, ""),
             user_count=bed.user_count,
             people=bed.kinds,
             seconds=self.seconds,
@@ -366,14 +379,25 @@ class Turner:
         )
 
     def send(self, job: Job) -> Outcome:
-        """Generate the load; where answers cannot be had, a few requests beside it get some."""
-        if job.load.sends not in BLIND or not any(call.check for call in job.load.calls):
+        """Generate the load; where answers cannot be had, a few requests beside it get some.
+
+        They are sent beside each side of a scenario, or ratios would tell of them. Beside a few
+        connections they would be half of the load: there they come right after it.
+        """
+        checked = any(call.check for side in self.scenario.sides for call in side.calls)
+        if job.load.sends not in BLIND or not checked:
             return generate(job)
-        calls = [call for call in job.load.calls if call.check]
+        calls = [call for call in job.load.calls if call.check] or job.load.calls
         probe = replace(
             job.load, generator="own", calls=calls, rate=PROBE_RATE, clients=4, threads=1
         )
         watch = replace(job, load=probe, seed=job.seed + 700_000)
+        if job.load.clients < CROWD:
+            outcome = generate(job)
+            after = replace(
+                watch, seconds=AFTERWARDS, load=replace(probe, rate=SAMPLES / AFTERWARDS)
+            )
+            return replace(outcome, samples=generate(after).samples)
         with ThreadPoolExecutor(1) as pool:
             watched = pool.submit(generate, watch)
             outcome = generate(job)

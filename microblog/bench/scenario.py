@@ -20,7 +20,7 @@ STACKS = {  # whether pooled, and how many instances; a replica is beside the st
     "replica": (False, 1),
 }
 MEASURES = ("rate", "figure", *PERCENTILES)
-PLACEHOLDERS = ("user", "other", "text", "cursor")
+PLACEHOLDERS = ("user", "other", "post", "text", "cursor")
 
 Generator = Literal["own", "wrk", "vegeta", "pgbench", "twip", "delivery", "redis_push", "figure"]
 
@@ -28,11 +28,13 @@ Generator = Literal["own", "wrk", "vegeta", "pgbench", "twip", "delivery", "redi
 class Call(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """One kind of request in a mix.
 
-    ``path`` and ``body`` may hold {user} (the id of who asks), {other} (any user's id), {text}
-    (some words) and {cursor} (where the last page of this user ended; a walk of ``pages`` pages,
-    then from the top). ``expect``: statuses that are right, by default 200 to 299. ``check`` names
-    what sampled answers are compared with (bench/sql/definition.sql, profile_definition.sql); a
-    round in which none was is wrong. ``by`` is who asks: the scenario's users, or the author with
+    ``path`` and ``body`` may hold {user} (the id of who asks), {other} (any user's id), {post} (an
+    id between those of the oldest and the newest post), {text} (some words) and {cursor} (where the
+    last page of this user ended; a walk of ``pages`` pages, then from the top, and a round in which
+    no walk comes to its end is wrong). ``expect``: statuses that are right, by default 200 to 299.
+    ``check`` names what sampled answers are compared with (bench/sql/definition.sql,
+    profile_definition.sql); a round in which none was is wrong. ``by`` is who asks: the scenario's
+    users, authors of whatever number of followers, all alike (the kind "any"), or the author with
     the most followers of those whose posts are delivered. ``conditional`` is the share of requests
     that name the page they have in If-None-Match, which is asked for beforehand; ``if_none_match``
     is what all of them send there.
@@ -46,7 +48,7 @@ class Call(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     anonymous: bool = False
     expect: list[int] = []
     check: Literal["", "timeline", "following", "pull", "public", "author", "profile"] = ""
-    by: Literal["users", "celebrity"] = "users"
+    by: Literal["users", "authors", "celebrity"] = "users"
     pages: int = 50
     conditional: float = 0.0
     if_none_match: str = ""
@@ -181,8 +183,8 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     ``settled``: a rate is over the time until the jobs that a round left behind were done.
     ``warmup`` are seconds that count for nothing, before a side's first round and after each change
     of the stack. ``seconds`` is the length of a round in full runs (0: that of the run), ``rounds``
-    how many there are at most (0: as many as the run says), ``limit`` the seconds after which there
-    is no further one (0: as the run says).
+    how many there are (0: as many as the run says; a quick pass has no more than that), ``limit``
+    the seconds after which there is no further one (0: as the run says).
     """
 
     name: str = ""

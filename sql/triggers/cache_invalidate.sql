@@ -57,6 +57,10 @@ comment on function app.tg_users__cache_invalidate() is
 create trigger t50_cache_invalidate_update
 after update of username, description, deleted_at on app.users
 for each row
+when (
+  (old.username collate "C", old.description collate "C", old.deleted_at)
+  is distinct from (new.username collate "C", new.description collate "C", new.deleted_at)
+)
 execute function app.tg_users__cache_invalidate();
 
 create trigger t50_cache_invalidate_delete

@@ -1,5 +1,7 @@
 """Where a kept result misses what a scenario asks for, somebody has found out why."""
 
+import re
+
 from microblog.bench import record, result
 from microblog.bench.report import figures, reasons
 from microblog.bench.result import ScenarioResult
@@ -22,6 +24,11 @@ def test_each_target_that_is_missed_has_a_reason() -> None:
     ]
     assert judged, "nothing that is kept misses anything: is it read?"
     assert [(name, asked) for name, asked, reason in judged if not reason] == []
+
+
+def test_a_reason_has_no_figures_which_would_stand_beside_those_of_later_runs() -> None:
+    said = [reason for found in reasons.known().values() for reason in found.values()]
+    assert [reason for reason in said if re.search(r"\d", reason)] == []
 
 
 def test_reasons_are_of_scenarios_that_there_are() -> None:

@@ -29,6 +29,13 @@ def seen(outcome: Outcome) -> int:
     )
 
 
+def test_a_second_in_which_nothing_was_sent_is_there_all_the_same() -> None:
+    said = SAID.replace(
+        '"seconds":[[12,30],[11,5],[13,40],[14,25]]', '"seconds":[[15,25],[11,5],[12,9]]'
+    )
+    assert wrk.parse(LOAD, said).over_time == [9, 0, 0]
+
+
 # -- wrk itself ----------------------------------------------------------------------------------
 
 

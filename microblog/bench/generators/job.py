@@ -13,12 +13,13 @@ from microblog.bench.scenario import Load, Users
 
 
 class Job(msgspec.Struct, kw_only=True):
-    """One round of one load, times in seconds. ``actors``: a file, a line "id token" for each user.
+    """One round of one load, times in seconds. ``actors``: a file, a line "id token" for each user;
+    ``authors`` the same, of the calls that are by authors.
 
     ``host`` and ``port`` are HTTP's; ``dsn`` is the database's. ``samples`` answers are kept for
     checking. ``user_count`` is how many users there are, with ids from 1 up, ``people`` how many
-    of each kind; ``celebrity`` is the one that calls name so, with a token. ``redis`` is the path
-    of its socket.
+    of each kind; ``celebrity`` is the one that calls name so, with a token; ``posts`` are the ids
+    of the oldest and the newest post. ``redis`` is the path of its socket.
     """
 
     load: Load
@@ -27,6 +28,8 @@ class Job(msgspec.Struct, kw_only=True):
     port: int
     dsn: str
     actors: str
+    authors: str = ""
+    posts: tuple[int, int] = (1, 1)
     celebrity: tuple[int, str] = (0, "")
     user_count: int
     people: dict[str, int] = {}
@@ -63,7 +66,8 @@ class Outcome(msgspec.Struct, kw_only=True):
     """What a generator saw in the measured time.
 
     ``cpu`` are the generator's own CPU seconds within it. ``unsteady`` are users whose follows
-    changed: their feeds are not checked.
+    changed: their feeds are not checked. ``deepest`` is the page, counted from 1, that the longest
+    walk along cursors came to.
     """
 
     operations: dict[str, Tally]
@@ -74,6 +78,7 @@ class Outcome(msgspec.Struct, kw_only=True):
     over_time: list[int] = []
     samples: list[Sample] = []
     unsteady: list[int] = []
+    deepest: int = 0
 
     @property
     def count(self) -> int:
@@ -133,4 +138,5 @@ def merged(outcomes: Iterable[Outcome]) -> Outcome:
         over_time=[sum(part.over_time[i] for part in parts) for i in range(length)],
         samples=[sample for part in parts for sample in part.samples],
         unsteady=sorted({user for part in parts for user in part.unsteady}),
+        deepest=max(part.deepest for part in parts),
     )

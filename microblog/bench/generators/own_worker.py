@@ -298,6 +298,7 @@ class Generator:
             over_time=self.over_time,
             samples=self.samples,
             unsteady=sorted(self.unsteady),
+            deepest=self.requests.deepest,
         )
 
 

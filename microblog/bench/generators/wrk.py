@@ -107,7 +107,10 @@ def parse(load: Load, output: str) -> Outcome:
     _check_share(load, right)
     errors = {kind: said[kind] for kind in ERRORS if said[kind]}
     errors |= {f"status {s}": statuses[s] for s in sorted(statuses.keys() - right.keys())}
-    seconds = [count for _, count in sorted(said["seconds"])]
+    begun = dict(said["seconds"])
+    seconds = (
+        [begun.get(second, 0) for second in range(min(begun), max(begun) + 1)] if begun else []
+    )
     expected = said["duration"] // max(said["requests"] // load.clients, 1)
     tally = Tally(
         # Which answers were late is not known: none of the wrong ones, at worst.
