@@ -1,5 +1,7 @@
 """The public door: what HAProxy changes, refuses and answers itself."""
 
+import http.client
+import json
 import re
 import socket
 import subprocess
@@ -173,6 +175,45 @@ def test_an_address_of_another_form_is_404(door: httpx.Client, path: str) -> Non
         assert answer.headers["access-control-allow-origin"] == ALLOWED
     head = door.head(address)
     assert (head.status_code, head.content) == (404, b"")
+
+
+def asked_raw(door: httpx.Client, method: str, target: str) -> tuple[int, dict]:
+    """Send a target as it is, which HTTP libraries would not; status and body of the answer."""
+    address = (door.base_url.host, door.base_url.port or 80)
+    with socket.create_connection(address, 10) as client:
+        client.sendall(
+            f"{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
+        )
+        with http.client.HTTPResponse(client, method=method) as answer:
+            answer.begin()
+            return answer.status, json.loads(answer.read())
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("target", ["ftp://x/posts", "ws://x/rpc/login", "httpx://x/posts?id=eq.1"])
+def test_an_address_of_another_scheme_is_refused(
+    door: httpx.Client, method: str, target: str
+) -> None:
+    status, error = asked_raw(door, method, target)
+    assert (status, error["code"]) == (400, "HTTP400")
+    assert list(error) == ["code", "message", "details", "hint"]
+
+
+@pytest.mark.parametrize("origin", ["http://x", "https://x", "HTTP://x"])
+@pytest.mark.parametrize(
+    ("target", "inner"),
+    [
+        ("/posts?id=eq.1", "/posts?id=eq.1"),
+        ("/?", "/?"),
+        ("/rpc/me", "/rpc/me"),
+        ("/up", "/rpc/up"),
+    ],
+)
+def test_of_a_whole_address_the_api_gets_the_path_alone(
+    door: httpx.Client, origin: str, target: str, inner: str
+) -> None:
+    status, seen = asked_raw(door, "GET", origin + target)
+    assert (status, seen["path"], seen["headers"]["host"]) == (200, inner, "x")
 
 
 @pytest.mark.parametrize("path", ["/", "/users", "/rpc/me", "/rpc/password_change", "/x_1"])
