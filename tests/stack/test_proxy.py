@@ -5,7 +5,10 @@ import json
 import re
 import socket
 import subprocess
+import threading
+import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
@@ -290,6 +293,43 @@ def test_errors_of_the_door_can_be_read_by_allowed_pages(door: httpx.Client) -> 
     answer = door.post("/posts", content=b"x" * 70_000, headers={"Origin": ALLOWED})
     assert_error(answer, 413)
     assert answer.headers["access-control-allow-origin"] == ALLOWED
+
+
+class LateFailure(BaseHTTPRequestHandler):
+    """Answers with a head, and only then with words of PostgreSQL's own."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        if self.path == "/ready":
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        body = b'{"code": "42501", "message": "permission denied for table secrets"}'
+        self.send_response(403)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        time.sleep(0.3)
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+def test_a_failure_is_told_in_our_words_however_late_its_own_arrive(
+    run_proxy: Callable[..., str],
+) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), LateFailure) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            port = server.server_address[1]
+            answer = httpx.get(f"{run_proxy((port, port))}/posts")
+        finally:
+            server.shutdown()
+    assert_error(answer, 403, "42501")
+    assert "secrets" not in answer.text
 
 
 def test_requests_are_spread_over_the_instances(door: httpx.Client, echo: tuple[int, int]) -> None:
