@@ -23,10 +23,14 @@ begin
       'Send {"username": "…", "password": "…"}.');
   end if;
   perform app.rate_limit_hit(username => login.username);
+  -- To the collation of usernames other names are equal to this one: with a wide letter, with a soft
+  -- hyphen in it. Each is counted by itself above, so that none of them may lead to an account.
   select u.id
     into v_user_id
     from app.users u
-    where u.username = login.username and u.deleted_at is null;
+    where u.username = login.username
+      and u.deleted_at is null
+      and login.username collate "C" ~ '^[A-Za-z0-9_]{1,50}$';
   if not app.password_matches(v_user_id, login.password) then
     return app.credentials_refused();
   end if;

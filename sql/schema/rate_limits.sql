@@ -52,7 +52,7 @@ insert into app.rate_limits
   (name, methods, path_pattern, scope, quota, window_seconds, counts_rows, description)
 values
   ('address', default, '^/(?!rpc/up$)', 'address', 300, 300, false,
-    'All requests of an address; only /up is free, which a load balancer asks all the time'),
+    'All requests of an address but for /up, which has a limit of its own'),
   ('anonymous', default, '^/(?!rpc/(up|health)$)', 'anonymous', 60, 60, false,
     'Calls without a token, health checks aside'),
   ('feeds', '{GET,HEAD,POST}', '^/rpc/feed_', 'user', 100, 60, false, 'Feed reads'),
@@ -63,7 +63,9 @@ values
   ('login', '{POST}', '^/rpc/login$', 'username', 10, 300, false, 'Passwords tried for a username'),
   ('own_password', '{POST}', '^/rpc/(password_change|account_delete)$', 'user', 10, 300, false,
     'Passwords tried with a token of the account'),
-  ('signup', '{POST}', '^/rpc/signup$', 'address', 5, 1800, false, 'Accounts made from an address');
+  ('signup', '{POST}', '^/rpc/signup$', 'address', 5, 1800, false, 'Accounts made from an address'),
+  ('up', default, '^/rpc/up$', 'address', 600, 60, false,
+    'Calls of /up, which a load balancer asks all the time');
 
 create table app.rate_limit_exemptions (
   id bigint generated always as identity constraint rate_limit_exemptions_pkey primary key,

@@ -5,16 +5,20 @@ import socket
 import struct
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
 
 from microblog.page_cache import Proxy
+from microblog.stack import secret_files
 from microblog.stack.process import wait_for
 from tests.support.actors import DEADLINE
 from tests.support.client import Api, Member, expect, refused
+from tests.support.database import Database
 from tests.support.horizon import forget
 from tests.support.servers import Served
+from tests.support.tokens import claims_of, forged
 
 PRIVATE = ("feed_timeline", "feed_following", "feed_mine")
 
@@ -137,12 +141,75 @@ def test_a_forged_token_or_a_dead_one_gets_no_304(pair: tuple[Member, Member]) -
     for tags in (tag, "*"):
         headers = {"If-None-Match": tags}
         for token in (f"{head}.{claims}.x", f"{reader.token}.x", f"{head}.{claims}"):
-            forged = reader.api.get("/rpc/feed_timeline", token, headers=headers)
-            refused(401, "token_invalid", forged)
+            answer = reader.api.get("/rpc/feed_timeline", token, headers=headers)
+            refused(401, "token_invalid", answer)
     expect(204, reader.post("/rpc/logout", json={}))
     for tags in (tag, "*"):
         headers = {"If-None-Match": tags}
         refused(401, "session_ended", reader.get("/rpc/feed_timeline", headers=headers))
+
+
+def unchanged_by(database: Database, token: str) -> bool:
+    """Whether the proxy would be told to answer this token's question for a timeline by a 304.
+
+    Asked without the proxy, which refuses other roles before it asks.
+    """
+    return database.value(
+        "select app.feed_unchanged(%s, 'GET', '/rpc/feed_timeline', '', '', '1', '*', '127.0.0.1')"
+        " is not null",
+        [token],
+    )
+
+
+def test_a_session_that_is_over_gets_no_304_though_it_is_still_there(own_api: Served) -> None:
+    """Nor where its token says the same time: PostgREST lets that pass for half a minute."""
+    key = secret_files.read(own_api.database.settings, secret_files.JWT_SECRET)
+    reader = own_api.signup()
+    headers = {"If-None-Match": reader.page("feed_timeline").headers["ETag"]}
+    claims = claims_of(reader)
+    assert unchanged_by(own_api.database, forged(claims, key))
+    (end,) = own_api.database.values(
+        "update app.sessions set expires_at = date_trunc('second', now()) where jti = %s"
+        " returning extract(epoch from expires_at)::bigint",
+        [claims["jti"]],
+    )
+    token = forged(claims | {"exp": end}, key)
+    assert not unchanged_by(own_api.database, token)
+    refused(401, "session_ended", own_api.get("/rpc/feed_timeline", token, headers=headers))
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"sub": "other"}, "session_ended"),
+        ({"exp": 3600}, "session_ended"),
+        ({"aud": "another"}, "token_invalid"),
+        ({"aud": None}, "session_ended"),
+        ({"role": "postgres"}, "token_invalid"),
+        ({"role": None}, "token_invalid"),
+    ],
+    ids=str,
+)
+def test_a_token_of_the_real_key_with_another_claim_gets_no_304(
+    own_api: Served, change: dict[str, Any], code: str
+) -> None:
+    """The session is the reader's, and so would the page be. None leaves the claim out."""
+    key = secret_files.read(own_api.database.settings, secret_files.JWT_SECRET)
+    reader, other = own_api.signups(2)
+    headers = {"If-None-Match": reader.page("feed_timeline").headers["ETag"]}
+    claims = claims_of(reader)
+    assert unchanged_by(own_api.database, forged(claims, key))
+    ((name, value),) = change.items()
+    if name == "sub":
+        value = str(other.id)
+    elif name == "exp":
+        value += claims["exp"]
+    claims[name] = value
+    if value is None:
+        del claims[name]
+    token = forged(claims, key)
+    assert not unchanged_by(own_api.database, token)
+    refused(401, code, own_api.get("/rpc/feed_timeline", token, headers=headers))
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "cursor=x", "cursor=-1"])

@@ -155,7 +155,6 @@ def a_forged_token(member: Member) -> str:
 @pytest.mark.parametrize(
     ("method", "path", "options", "status", "code"),
     [
-        ("GET", "/up", {}, 200, None),
         ("OPTIONS", "/posts", {}, 200, None),
         ("OPTIONS", "/rpc/me", {"headers": {"Origin": "http://localhost:3000"}}, 200, None),
         ("GET", "/rpc/me", {"token": a_forged_token}, 401, "token_invalid"),
@@ -202,6 +201,13 @@ def test_what_postgrest_makes_of_an_answer_is_counted_and_tells_no_limit(
     answer = expect(status, member.get(path, headers={"Accept": accept}))
     assert limits_told(answer) == {}
     assert counted(here.database, here.address) == before + 1
+
+
+def test_whether_the_database_answers_is_counted_by_itself(here: Place) -> None:
+    for left in (599, 598):
+        told = limits_told(expect(200, here.get("/up")))
+        assert told == {"name": "up", "quota": 600, "remaining": left}
+    assert counted(here.database, here.address) == 0
 
 
 def test_a_copy_from_the_shared_cache_is_not_counted(here: Place) -> None:

@@ -132,6 +132,7 @@ def test_the_shipped_rules_are_the_documented_ones(limited: Served) -> None:
         ("login", "username", 10, 300),
         ("own_password", "user", 10, 300),
         ("signup", "address", 5, 1800),
+        ("up", "address", 600, 60),
     ]
 
 
@@ -146,6 +147,27 @@ def test_failed_logins_count_by_username_wherever_they_come_from(
         assert answer.headers["WWW-Authenticate"] == "Bearer"
     right = {"username": member.username.upper(), "password": PASSWORD}
     refused(429, "rate_limited", Place(limited)("POST", "/rpc/login", json=right))
+
+
+@pytest.mark.parametrize(
+    ("letter", "instead"),
+    [("l", "\uff4c"), ("l", "\N{SOFT HYPHEN}l"), ("l", "l\N{ZERO WIDTH JOINER}"), ("l", "\u24db")],
+    ids=ascii,
+)
+def test_no_other_spelling_of_a_username_has_tries_of_its_own(
+    limited: Served, member: Member, letter: str, instead: str
+) -> None:
+    """Names that the collation takes for this one: they are nobody's, whatever the password."""
+    spelled = member.username.replace(letter, instead, 1)
+    is_equal = "select username = %s from app.users where id = %s"
+    assert limited.database.value(is_equal, [spelled, member.id])
+    right = Place(limited)(
+        "POST", "/rpc/login", json={"username": spelled, "password": member.password}
+    )
+    refused(401, "invalid_credentials", right)
+    body = {"username": f"nobody_{next(_names)}", "password": member.password}
+    nobody = Place(limited)("POST", "/rpc/login", json=body)
+    assert right.json() == nobody.json()
 
 
 def test_failed_logins_count_by_address(here: Place) -> None:
@@ -369,8 +391,19 @@ def test_addresses_of_one_ipv6_network_share_a_count(limited: Served) -> None:
 
 
 def test_health_checks_do_not_use_up_the_anonymous_calls(here: Place) -> None:
-    assert "RateLimit" not in expect(200, here("GET", "/rpc/up")).headers
-    assert told(expect(200, here("GET", "/rpc/health")))[0] == "address"
+    assert told(expect(200, here("GET", "/rpc/up")))[:3] == ("up", 600, 599)
+    assert told(expect(200, here("GET", "/rpc/health")))[:3] == ("address", 300, 299)
+    assert told(expect(200, here("GET", "/rpc/feed_public")))[:3] == ("anonymous", 60, 59)
+
+
+def test_checks_whether_the_database_answers_are_refused_at_last(here: Place) -> None:
+    """They have a limit of their own, which leaves the others as they are."""
+    expect(200, here("GET", "/rpc/up"))
+    Bucket(here.api, "up", here.address).fill(600, 60)
+    answer = here("GET", "/rpc/up")
+    refused(429, "rate_limited", answer)
+    assert told(answer)[:3] == ("up", 600, 0)
+    assert told(expect(200, here("GET", "/rpc/health")))[:3] == ("address", 300, 299)
 
 
 def test_a_token_that_has_ended_counts_as_nobody(here: Place, member: Member) -> None:

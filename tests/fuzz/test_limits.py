@@ -17,8 +17,8 @@ LIMITS = {
     *("ratelimit", "ratelimit-policy", "x-ratelimit-limit", "x-ratelimit-remaining"),
     *("x-ratelimit-reset",),
 }
-# Made for everybody, so that it tells nobody's limits; and what is free.
-TELL_NONE = {"/rpc/feed_public_cached", "/rpc/user_cached", "/rpc/users_popular", "/rpc/up"}
+# Made for everybody, so that it tells nobody's limits.
+TELL_NONE = {"/rpc/feed_public_cached", "/rpc/user_cached", "/rpc/users_popular"}
 COUNTED = set(grammar.TABLES + grammar.CALLS) - TELL_NONE
 QUOTA = 3
 # Each has its own quota, so that requests get through until the end.

@@ -7,7 +7,7 @@ that what is found to lie in one window does, however slow the machine is.
 """
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -390,6 +390,8 @@ def test_nobody_of_a_crowd_that_uses_nine_tenths_steadily_is_refused(
     with ThreadPoolExecutor(6) as threads:
         calls = list(threads.map(ask, due))
     through = [call for call in calls if call.status < 400]
+    # A busy machine may let a few wait too long; where nobody gets through, nothing is shown.
+    assert len(through) >= 0.95 * len(calls), Counter(call.status for call in calls)
     for refusal in [call for call in calls if call.status == 429]:
         earliest = refusal.after - 1.05 * window
         perhaps = [c for c in through if c.before >= earliest and c.after <= refusal.before]

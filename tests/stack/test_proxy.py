@@ -1,9 +1,14 @@
 """The public door: what HAProxy changes, refuses and answers itself."""
 
+import http.client
+import json
 import re
 import socket
 import subprocess
+import threading
+import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
@@ -175,6 +180,45 @@ def test_an_address_of_another_form_is_404(door: httpx.Client, path: str) -> Non
     assert (head.status_code, head.content) == (404, b"")
 
 
+def asked_raw(door: httpx.Client, method: str, target: str) -> tuple[int, dict]:
+    """Send a target as it is, which HTTP libraries would not; status and body of the answer."""
+    address = (door.base_url.host, door.base_url.port or 80)
+    with socket.create_connection(address, 10) as client:
+        client.sendall(
+            f"{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
+        )
+        with http.client.HTTPResponse(client, method=method) as answer:
+            answer.begin()
+            return answer.status, json.loads(answer.read())
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("target", ["ftp://x/posts", "ws://x/rpc/login", "httpx://x/posts?id=eq.1"])
+def test_an_address_of_another_scheme_is_refused(
+    door: httpx.Client, method: str, target: str
+) -> None:
+    status, error = asked_raw(door, method, target)
+    assert (status, error["code"]) == (400, "HTTP400")
+    assert list(error) == ["code", "message", "details", "hint"]
+
+
+@pytest.mark.parametrize("origin", ["http://x", "https://x", "HTTP://x"])
+@pytest.mark.parametrize(
+    ("target", "inner"),
+    [
+        ("/posts?id=eq.1", "/posts?id=eq.1"),
+        ("/?", "/?"),
+        ("/rpc/me", "/rpc/me"),
+        ("/up", "/rpc/up"),
+    ],
+)
+def test_of_a_whole_address_the_api_gets_the_path_alone(
+    door: httpx.Client, origin: str, target: str, inner: str
+) -> None:
+    status, seen = asked_raw(door, "GET", origin + target)
+    assert (status, seen["path"], seen["headers"]["host"]) == (200, inner, "x")
+
+
 @pytest.mark.parametrize("path", ["/", "/users", "/rpc/me", "/rpc/password_change", "/x_1"])
 def test_an_address_of_the_usual_form_reaches_the_api(door: httpx.Client, path: str) -> None:
     assert door.get(path).json()["path"] == path
@@ -249,6 +293,43 @@ def test_errors_of_the_door_can_be_read_by_allowed_pages(door: httpx.Client) -> 
     answer = door.post("/posts", content=b"x" * 70_000, headers={"Origin": ALLOWED})
     assert_error(answer, 413)
     assert answer.headers["access-control-allow-origin"] == ALLOWED
+
+
+class LateFailure(BaseHTTPRequestHandler):
+    """Answers with a head, and only then with words of PostgreSQL's own."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        if self.path == "/ready":
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        body = b'{"code": "42501", "message": "permission denied for table secrets"}'
+        self.send_response(403)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        time.sleep(0.3)
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+def test_a_failure_is_told_in_our_words_however_late_its_own_arrive(
+    run_proxy: Callable[..., str],
+) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), LateFailure) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            port = server.server_address[1]
+            answer = httpx.get(f"{run_proxy((port, port))}/posts")
+        finally:
+            server.shutdown()
+    assert_error(answer, 403, "42501")
+    assert "secrets" not in answer.text
 
 
 def test_requests_are_spread_over_the_instances(door: httpx.Client, echo: tuple[int, int]) -> None:
