@@ -13,7 +13,6 @@ import psycopg
 from msgspec.structs import replace
 from rich.console import Console
 
-from microblog import page_cache
 from microblog.bench import constant_proxy, record, redis_peer, replica_proxy
 from microblog.bench.cost import Peak
 from microblog.bench.generators import vegeta
@@ -302,15 +301,6 @@ class Bed:
     def queued(self) -> int:
         """Return how many jobs wait or are being worked on."""
         return int(self._value("select count(*) from app.jobs where state = 'queued'"))
-
-    def unchanged(self) -> tuple[int, int]:
-        """Return how many requests the proxy has answered so far, and how many of them with a 304.
-
-        No other answer of the stack's has a status from 300 to 399.
-        """
-        stat = page_cache.Proxy(proxy.admin_socket(self.settings)).stat()
-        classes = [int(stat[f"hrsp_{kind}"]) for kind in ("1xx", "2xx", "3xx", "4xx", "5xx")]
-        return sum(classes), classes[2]
 
     @contextmanager
     def worker(self, how: str) -> Iterator[None]:

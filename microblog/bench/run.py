@@ -34,7 +34,6 @@ CHANGED_WARMUP = 1.5  # seconds at least after a change of the stack or its limi
 QUICK_WARMUP = 0.5  # seconds at most in a quick pass
 LIMIT = 240.0  # seconds after which a scenario gets no further round
 BESIDE = 2.0  # seconds that a turn takes beside its load, before that is known
-SHARE_OFF = 0.05  # by which the share of 304s may differ from what a side says
 BROKEN = "broken off"
 AUTHORS = Users(kind="any", popularity="uniform")
 
@@ -294,11 +293,10 @@ class Turner:
             bed.run_sql(file)
         at = datetime.now(UTC).isoformat(timespec="seconds")
         with bed.worker(load.worker), Meter(bed.connection, bed.pids()) as meter:
-            before = bed.unchanged()
             outcome = self.send(job)
             meter.generator = outcome.cpu or None
             left = bed.queued()
-            wrong = bed.prove(load.at_end) + other_share(load, before, bed.unchanged())
+            wrong = bed.prove(load.at_end)
             if load.queue:  # what was queued on purpose is not waited for
                 bed.forget(begun)
             settle = bed.settle() if load.worker == "runs" else 0.0
@@ -425,20 +423,6 @@ def rotated(sides: list[T], number: int) -> list[T]:
     """
     start = number % len(sides)
     return sides[start:] + sides[:start]
-
-
-def other_share(load: Load, before: tuple[int, int], after: tuple[int, int]) -> list[str]:
-    """Say so where the share of 304s is not the share of requests that name their page.
-
-    ``before`` and ``after`` are answers and 304s, as the proxy counts them. Requests beside wrk's,
-    whose answers are checked, name none.
-    """
-    wanted = sum(call.weight * call.conditional for call in load.calls)
-    wanted /= sum(call.weight for call in load.calls) or 1.0
-    answers, unchanged = (end - start for start, end in zip(before, after, strict=True))
-    if not wanted or abs(unchanged / max(answers, 1) - wanted) <= SHARE_OFF:
-        return []
-    return [f"{unchanged} of {answers} answers were a 304, not {wanted:.0%}"]
 
 
 def _operation(outcome: Outcome, name: str) -> Operation:

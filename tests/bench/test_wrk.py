@@ -92,6 +92,16 @@ def test_a_connection_that_is_closed_is_a_read_error(people: str) -> None:
 
 
 @needs_wrk
+def test_tags_are_asked_for_once_so_that_a_measured_round_begins_with_them(people: str) -> None:
+    call = Call(name="tagged", path="/tagged", conditional=1.0)
+    with serving() as known:
+        generate(job(known, people, call, generator="wrk", clients=2))
+        before = len(known.seen)
+        outcome = generate(job(known, people, call, generator="wrk", clients=2))
+    assert 0 <= len(known.seen) - before - outcome.count <= 2, "what was under way at the end"
+
+
+@needs_wrk
 def test_conditional_requests_get_their_share_of_304(people: str) -> None:
     call = Call(name="tagged", path="/tagged", conditional=0.5)
     with serving() as known:
