@@ -102,7 +102,7 @@ ROLE_SETTINGS = {
     "proxy": {
         "statement_timeout": "1s", "lock_timeout": "500ms",
         "idle_in_transaction_session_timeout": "5s", "synchronous_commit": "off", "jit": "off",
-        "plan_cache_mode": "force_generic_plan",
+        "plan_cache_mode": "force_generic_plan", "client_connection_check_interval": "50ms",
     },
 }  # fmt: skip
 
