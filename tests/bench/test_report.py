@@ -486,5 +486,7 @@ def test_every_reason_is_of_a_target_that_there_is() -> None:
     for name, ends in reasons.known().items():
         (scenario,) = read_all((name,))
         asked = [side.name for side in scenario.sides if side.target is not None]
-        asked += [words.bound(target, scenario.unit) for target in scenario.targets]
+        asked += [
+            f"{target.side}: {words.bound(target, scenario.unit)}" for target in scenario.targets
+        ]
         assert all(any(one.endswith(end) for one in asked) for end in ends), name
