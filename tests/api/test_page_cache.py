@@ -197,7 +197,16 @@ def test_the_second_answer_is_the_first_one(empty: Served, call: str) -> None:
     assert first.headers["etag"] == second.headers["etag"]
     assert first.headers["x-request-id"] != second.headers["x-request-id"]
     assert first.headers["cache-control"] == second.headers["cache-control"] == "no-cache"
-    assert not [name for name in second.headers if "ratelimit" in name]
+
+
+def test_a_copy_tells_nobody_the_limits_of_whoever_it_was_made_for(own_api: Served) -> None:
+    own_api.database.run("delete from app.rate_limit_exemptions")
+    own_api.database.run("update app.rate_limits set quota = 100000")
+    assert "x-ratelimit-limit" in expect(200, own_api.get("/rpc/feed_public")).headers
+    for told_as in ("miss", "hit"):
+        answer = expect(200, own_api.get(FEED))
+        assert cached(answer) == told_as
+        assert not [name for name in answer.headers if "ratelimit" in name]
 
 
 def test_an_answer_to_somebody_with_a_token_is_theirs_alone(empty: Served) -> None:
