@@ -9,11 +9,15 @@
 
 local counts = {}
 
--- Global, for the scripts that make answers themselves.
+-- Global, as what follows, for the scripts that make answers themselves.
+function count(name)
+  counts[name] = (counts[name] or 0) + 1
+  core.set_map("cache.map", name .. ":" .. core.thread, tostring(counts[name]))
+end
+
 function conditional(txn, way)
   txn:set_var("txn.conditional", way)
-  counts[way] = (counts[way] or 0) + 1
-  core.set_map("cache.map", "conditional:" .. way .. ":" .. core.thread, tostring(counts[way]))
+  count("conditional:" .. way)
 end
 
 core.register_action("conditional", { "http-res" }, function(txn)

@@ -29,7 +29,12 @@ LISTING_SHARE = 50  # the cache is listed for a fiftieth of the time at most
 TIMEOUT = 2.0  # seconds that a proxy may take to answer
 EVERYTHING = "all"
 MAP = "cache.map"
-CONDITIONAL = ("short", "full", "fallback", "changed")  # values of X-Conditional
+# What the proxy's scripts count, and how a request was answered in each kind. Those of "conditional"
+# are the values of X-Conditional.
+ANSWERED = {
+    "conditional": ("short", "full", "fallback", "changed"),
+    "feeds": ("direct", "fallback"),
+}
 BLOCK = 1024  # bytes in which HAProxy hands out the memory of a cache
 # Notifications are anybody's who may connect; nothing but a name may become part of a command.
 PART = re.compile(r"all|/rpc/[a-z_]+(?:/[0-9]{1,2})?")
@@ -56,6 +61,8 @@ class Figures:
     conditional_full: int
     conditional_fallback: int
     conditional_changed: int
+    feeds_direct: int
+    feeds_fallback: int
 
 
 class Proxy:
@@ -95,12 +102,14 @@ class Proxy:
         """Return when each call was last answered anew, seconds since 1970."""
         return self.noted("filled")
 
-    def conditional(self) -> dict[str, int]:
-        """Return how many conditional requests were answered in each way; threads count apart."""
-        answered = Counter(dict.fromkeys(CONDITIONAL, 0))
-        for name, times in self.noted("conditional").items():
-            answered[name.partition(":")[0]] += times
-        return {f"conditional_{way}": answered[way] for way in CONDITIONAL}
+    def answered(self) -> dict[str, int]:
+        """Return how many requests were answered in each way; threads count apart."""
+        found: Counter[str] = Counter()
+        for kind, ways in ANSWERED.items():
+            found.update({f"{kind}_{way}": 0 for way in ways})
+            for name, times in self.noted(kind).items():
+                found[f"{kind}_{name.partition(':')[0]}"] += times
+        return dict(found)
 
     def stat(self) -> dict[str, str]:
         """Return HAProxy's own statistics of the public door, by its names."""
@@ -117,8 +126,7 @@ class Proxy:
             self._holds = listed(self.ask("show cache"))
             took = time.monotonic() - begin
             self._next_listing = begin + LISTING_SHARE * took
-        answered = self.conditional()
-        return Figures(str(self.path), hits, lookups - hits, *self._holds, **answered)
+        return Figures(str(self.path), hits, lookups - hits, *self._holds, **self.answered())
 
 
 def listed(answer: str) -> tuple[int, int, int]:

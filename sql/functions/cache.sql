@@ -97,15 +97,17 @@ set search_path = pg_catalog, pg_temp
 begin atomic
   insert into app.cache_proxies (
     proxy, hits, misses, entries, bytes, max_bytes,
-    conditional_short, conditional_full, conditional_fallback, conditional_changed
+    conditional_short, conditional_full, conditional_fallback, conditional_changed,
+    feeds_direct, feeds_fallback
   )
   select
     p.proxy, p.hits, p.misses, p.entries, p.bytes, p.max_bytes,
-    p.conditional_short, p.conditional_full, p.conditional_fallback, p.conditional_changed
+    p.conditional_short, p.conditional_full, p.conditional_fallback, p.conditional_changed,
+    p.feeds_direct, p.feeds_fallback
   from jsonb_to_recordset(proxies) p (
     proxy text, hits bigint, misses bigint, entries bigint, bytes bigint, max_bytes bigint,
     conditional_short bigint, conditional_full bigint, conditional_fallback bigint,
-    conditional_changed bigint
+    conditional_changed bigint, feeds_direct bigint, feeds_fallback bigint
   )
   on conflict on constraint cache_proxies_pkey do update
   set
@@ -118,7 +120,9 @@ begin atomic
     conditional_short = excluded.conditional_short,
     conditional_full = excluded.conditional_full,
     conditional_fallback = excluded.conditional_fallback,
-    conditional_changed = excluded.conditional_changed;
+    conditional_changed = excluded.conditional_changed,
+    feeds_direct = excluded.feeds_direct,
+    feeds_fallback = excluded.feeds_fallback;
   delete from app.cache_proxies p where p.reported_at < now() - interval '1 hour';
 
   insert into app.cache_reports (call, filled_at, invalidations, invalidated_at)
@@ -141,7 +145,7 @@ begin atomic
 end;
 
 comment on function app.cache_report(jsonb, jsonb, jsonb) is
-  'What a worker saw: [{proxy, hits, misses, entries, bytes, max_bytes, conditional_*}]; for each call when it was last answered anew, seconds since 1970; and how often it, or all, was invalidated since the last report';
+  'What a worker saw: [{proxy, hits, misses, entries, bytes, max_bytes, conditional_*, feeds_*}]; for each call when it was last answered anew, seconds since 1970; and how often it, or all, was invalidated since the last report';
 
 grant execute on function app.cache_keep() to worker;
 grant execute on function app.cache_report(jsonb, jsonb, jsonb) to worker;

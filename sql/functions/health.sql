@@ -64,6 +64,10 @@ begin
           'full', sum(p.conditional_full),
           'fallback', sum(p.conditional_fallback),
           'changed', sum(p.conditional_changed)
+        ),
+        'feeds', json_build_object(
+          'direct', sum(p.feeds_direct),
+          'fallback', sum(p.feeds_fallback)
         )
       )
       into v_cache
@@ -98,7 +102,8 @@ $$How is the service?
 200 while the database answers; status is "degraded" when no worker was seen for 15 seconds or a
 job is dead. Ages in seconds. cache: hits, misses and bytes of proxies that reported within 15
 seconds, null if none did; the age of the newest shared answer; invalidations; conditional requests
-by their X-Conditional. On a replica it is null.$$;
+by their X-Conditional; pages of feeds that the database gave the proxy itself, and requests for
+feeds that it gave no answer to in time. On a replica it is null.$$;
 
 grant execute on function api.up(), api.health() to anon, member;
 

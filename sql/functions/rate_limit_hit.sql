@@ -214,7 +214,9 @@ comment on function app.rate_limit_is_exempt(text) is
 --   5  ids of those that are dry runs, an array
 --   6  ids of all, an array
 --   7  whether anybody is exempt
---   8  and following: the headers that tell the first rule, the second and so on: for format() with
+--   8, 9, 10  windows, quotas and keys, as the session that counts is given them: arrays, that of the
+--      keys for format() with user id and address
+--  11  and following: the headers that tell the first rule, the second and so on: for format() with
 --      what is left, the time of the reset and the seconds to it
 --
 -- The address last: many requests share it, and its bucket stays locked until the commit.
@@ -242,6 +244,9 @@ begin atomic
     coalesce(array_agg(r.id) filter (where r.is_dry_run), '{}'),
     coalesce(array_agg(r.id), '{}'),
     (select count(*) > 0 from app.rate_limit_exemptions),
+    array_agg(r.window_seconds),
+    array_agg(r.quota),
+    array_agg(r.key_here),
     string_agg(r.headers, chr(10))
   )
   from (
@@ -251,6 +256,7 @@ begin atomic
         when l.scope = 'user' and has_user then '''user %1$s'''
         else '%2$L'
       end as key,
+      case when l.scope = 'user' and has_user then 'user %1$s' else '%2$s' end as key_here,
       format(
         '[{"X-RateLimit-Limit": "%2$s"}, {"X-RateLimit-Remaining": "%%1$s"},'
         ' {"X-RateLimit-Reset": "%%2$s"}, {"RateLimit-Policy": "\"%1$s\";q=%2$s;w=%3$s"},'
@@ -345,13 +351,13 @@ begin
     app.rate_limit_rules('', v_method, v_path, v_user_id is not null, false, null), chr(10)
   );
   v_ids := v_rules[6];
-  v_headers := v_rules[8 :];
+  v_headers := v_rules[11 :];
   if username is not null then
     v_rules := string_to_array(
       app.rate_limit_rules('', v_method, v_path, v_user_id is not null, true, null), chr(10)
     );
     v_ids := v_ids || v_rules[6]::smallint[];
-    v_headers := v_headers || v_rules[8 :];
+    v_headers := v_headers || v_rules[11 :];
   end if;
   select
     format('select * from app.rate_limit_refuse(%L, %L, %L, %L, %L, %L, %s, %s, null)',
@@ -437,20 +443,6 @@ $$;
 comment on function app.rate_limit_refuse_request(smallint[], text, integer, integer) is
   'Records that these rules refuse the request, and answers 429 with the longest wait. username: the one that a login asks for; rows: what it costs the rules that count rows, null where not all of the request is known; counted: how many of them these rules have counted';
 
--- The same count without the other session, for a caller whose own transaction stays.
-create function app.rate_limit_take_here(call text)
-returns table (rule_id smallint, remaining bigint, reset_at bigint)
-language plpgsql
-volatile
-as $$
-begin
-  return query execute call;
-end
-$$;
-
-comment on function app.rate_limit_take_here(text) is
-  'Runs a call of app.rate_limit_take, given as app.rate_limit_rules makes it, in this session';
-
 -- Every request comes by here, and plpgsql makes each expression anew in each transaction: hence
 -- the few and long ones, and rules that are kept as text ready for use.
 create function app.rate_limit_hit(
@@ -514,42 +506,41 @@ begin
     v_address := app.rate_limit_address(v_address);
   end if;
 
-  for v_attempt in 1 .. 2 loop
-    begin
-      if here then
+  if here then
+    select array_agg(t.rule_id),
+      min(array[t.remaining, t.rule_id, t.reset_at])
+        filter (where t.rule_id <> all (v_rules[5]::smallint[]))
+      into v_allowing, v_tightest
+      from app.rate_limit_take_here(
+        v_rules[6]::smallint[], v_rules[8]::integer[], v_rules[9]::integer[],
+        format(v_rules[10], v_user_id, v_address)::text[]
+      ) t;
+  else
+    for v_attempt in 1 .. 2 loop
+      begin
         if v_attempt = 2 then
-          execute 'prepare take (smallint[], integer[], integer[], text[], integer, double precision)'
-            || ' as ' || app.rate_limit_take();
+          perform app.rate_limit_reconnect();
         end if;
         select array_agg(t.rule_id),
           min(array[t.remaining, t.rule_id, t.reset_at])
             filter (where t.rule_id <> all (v_rules[5]::smallint[]))
           into v_allowing, v_tightest
-          from app.rate_limit_take_here(format(v_rules[3], v_user_id, v_address, null)) t;
+          from extensions.dblink(
+            'rate_limits',
+            format(v_rules[3], v_user_id, v_address, 'name ' || lower(left(username, 50)))
+          ) t (rule_id smallint, remaining bigint, reset_at bigint);
         exit;
-      end if;
-      if v_attempt = 2 then
-        perform app.rate_limit_reconnect();
-      end if;
-      select array_agg(t.rule_id),
-        min(array[t.remaining, t.rule_id, t.reset_at])
-          filter (where t.rule_id <> all (v_rules[5]::smallint[]))
-        into v_allowing, v_tightest
-        from extensions.dblink(
-          'rate_limits',
-          format(v_rules[3], v_user_id, v_address, 'name ' || lower(left(username, 50)))
-        ) t (rule_id smallint, remaining bigint, reset_at bigint);
-      exit;
-    exception
-      when lock_not_available or deadlock_detected then
-        perform app.busy();
-      -- Not connected yet, or not any more; after a deployment, a stale prepared statement.
-      when others then
-        if v_attempt = 2 then
-          perform app.rate_limits_unavailable();
-        end if;
-    end;
-  end loop;
+      exception
+        when lock_not_available or deadlock_detected then
+          perform app.busy();
+        -- Not connected yet, or not any more; after a deployment, a stale prepared statement.
+        when others then
+          if v_attempt = 2 then
+            perform app.rate_limits_unavailable();
+          end if;
+      end;
+    end loop;
+  end if;
 
   v_ids := v_rules[6];
   if coalesce(cardinality(v_allowing), 0) < cardinality(v_ids) then
@@ -569,14 +560,14 @@ begin
     return;
   elsif current_setting('response.headers', true) <> '' then
     perform app.rate_limit_tell(
-      v_rules[7 + array_position(v_ids, v_tightest[2]::smallint)], v_tightest[1], v_tightest[3]
+      v_rules[10 + array_position(v_ids, v_tightest[2]::smallint)], v_tightest[1], v_tightest[3]
     );
   else
     -- As app.rate_limit_tell does it, for the first headers of a request, in one expression.
     v_told := set_config(
       'response.headers',
       format(
-        v_rules[7 + array_position(v_ids, v_tightest[2]::smallint)], v_tightest[1], v_tightest[3],
+        v_rules[10 + array_position(v_ids, v_tightest[2]::smallint)], v_tightest[1], v_tightest[3],
         greatest(0, v_tightest[3] - date_part('epoch', statement_timestamp())::bigint)
       ),
       true

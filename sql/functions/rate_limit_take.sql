@@ -64,6 +64,30 @@ $statement$;
 comment on function app.rate_limit_take() is
   'The statement that counts a call: for each rule that allows it, the calls left and when (seconds since 1970) the whole quota is back';
 
+-- The same statement for a session that may write, and whose own transaction the count belongs to. As
+-- PL/pgSQL its plan stays in the session, and the arguments need not become text.
+do $do$
+begin
+  execute format(
+    $function$
+      create function app.rate_limit_take_here(
+        smallint[], integer[], integer[], text[], integer default 1, double precision default null
+      )
+      returns table (rule_id smallint, remaining bigint, reset_at bigint)
+      language plpgsql
+      volatile
+      as %L
+    $function$,
+    format(E'#variable_conflict use_column\nbegin\n  return query%s;\nend', app.rate_limit_take())
+  );
+end
+$do$;
+
+comment on function app.rate_limit_take_here(
+  smallint[], integer[], integer[], text[], integer, double precision
+) is
+  'Runs app.rate_limit_take in the transaction of the caller';
+
 create function app.rate_limit_hits(bucket app.rate_limit_buckets, place integer)
 returns bigint
 language sql

@@ -40,7 +40,9 @@ create unlogged table app.cache_proxies (
   conditional_short bigint not null,
   conditional_full bigint not null,
   conditional_fallback bigint not null,
-  conditional_changed bigint not null
+  conditional_changed bigint not null,
+  feeds_direct bigint not null,
+  feeds_fallback bigint not null
 );
 
 comment on table app.cache_proxies is 'What each proxy says of its page cache';
@@ -52,6 +54,10 @@ comment on column app.cache_proxies.conditional_full is
 comment on column app.cache_proxies.conditional_fallback is
   'Those that the database gave no answer to in time, and that went the usual way';
 comment on column app.cache_proxies.conditional_changed is 'Those answered in full';
+comment on column app.cache_proxies.feeds_direct is
+  'Pages of feeds since it was started that the database gave to the proxy itself';
+comment on column app.cache_proxies.feeds_fallback is
+  'Requests for feeds that the database gave no answer to in time, and that went the usual way';
 
 create unlogged table app.cache_reports (
   call text constraint cache_reports_pkey primary key,

@@ -17,11 +17,13 @@ select
   p.conditional_short,
   p.conditional_full,
   p.conditional_fallback,
-  p.conditional_changed
+  p.conditional_changed,
+  p.feeds_direct,
+  p.feeds_fallback
 from app.cache_proxies p;
 
 comment on view dba.cache is
-  'The shared page cache of each proxy: hits and misses since its start, answers and bytes it holds, at most; conditional requests by how they were answered';
+  'The shared page cache of each proxy: hits and misses since its start, answers and bytes it holds, at most; conditional requests by how they were answered; pages of feeds that came from the database itself, and questions that it gave no answer to';
 
 create view dba.cache_calls as
 select

@@ -11,7 +11,8 @@
 --   anon, member     a request without and with a token
 --   worker           runs jobs, through functions alone
 --   limiter          counts requests against their limits, through one function alone
---   proxy            asks whether a page is as a client has it, through one function alone
+--   proxy            asks for pages of feeds, through one function alone
+--   page_reader      whose rights that function reads a page with: a member's; nobody logs in as it
 --   monitor          reads the dba schema and the server's statistics
 
 begin;
@@ -23,7 +24,7 @@ do $$
 declare
   v_role text;
 begin
-  foreach v_role in array array['microblog_owner', 'anon', 'member', 'monitor'] loop
+  foreach v_role in array array['microblog_owner', 'anon', 'member', 'page_reader', 'monitor'] loop
     if to_regrole(v_role) is null then
       execute format('create role %I nologin', v_role);
     end if;
@@ -44,6 +45,7 @@ end
 $$;
 
 grant anon, member to authenticator;
+grant member to page_reader;
 grant pg_monitor to monitor;
 
 -- PostgREST applies a role's settings to each of its requests. A request that runs longer than
@@ -63,6 +65,8 @@ alter role authenticator set idle_in_transaction_session_timeout = '10s';
 -- role that logs in has both.
 alter role authenticator set work_mem = '4MB';
 alter role authenticator set temp_file_limit = '64MB';
+alter role proxy set work_mem = '4MB';
+alter role proxy set temp_file_limit = '64MB';
 
 -- Pages read in the order of an index, with sorts forbidden to the planner (functions/feed_rows):
 -- what that makes a plan look like would have the server compile it, where its own settings allow.
@@ -72,6 +76,8 @@ alter role proxy set jit = off;
 -- How times are written out is part of what an entity tag stands for, and no operator's choice.
 alter role authenticator set timezone = 'UTC';
 alter role authenticator set datestyle = 'ISO, MDY';
+alter role proxy set timezone = 'UTC';
+alter role proxy set datestyle = 'ISO, MDY';
 
 -- A refused request is an error to PostgreSQL. One line of the log each will do; the statement
 -- would let anybody fill the disk.
@@ -108,7 +114,8 @@ comment on role anon is 'pg-microblog: a request without a token';
 comment on role member is 'pg-microblog: a request with a valid token';
 comment on role worker is 'pg-microblog: the worker that runs jobs';
 comment on role limiter is 'pg-microblog: counts requests against their limits';
-comment on role proxy is 'pg-microblog: the proxy, which asks whether a page is as a client has it';
+comment on role proxy is 'pg-microblog: the proxy, which asks for pages of feeds';
+comment on role page_reader is 'pg-microblog: reads pages of feeds for the proxy, with the rights of a member';
 comment on role monitor is 'pg-microblog: reads statistics and the dba schema';
 
 commit;

@@ -348,7 +348,7 @@ def test_while_the_database_answers_no_question_the_answer_is_the_same(own_api: 
         return reader.get("/rpc/feed_timeline", headers=headers)
 
     answered(ask)
-    missed = Proxy(own_api.admin).conditional()["conditional_fallback"]
+    missed = Proxy(own_api.admin).answered()["conditional_fallback"]
     with ThreadPoolExecutor(40) as pool, own_api.database.superuser() as holder:
         with holder.transaction():
             holder.execute("lock table app.secrets in access exclusive mode")
@@ -361,7 +361,7 @@ def test_while_the_database_answers_no_question_the_answer_is_the_same(own_api: 
                 )
             changed = reader.get("/rpc/feed_timeline", headers={"If-None-Match": '"x"'})
             assert expect(200, changed).headers["X-Conditional"] == "fallback"
-        assert Proxy(own_api.admin).conditional()["conditional_fallback"] == missed + 81
+        assert Proxy(own_api.admin).answered()["conditional_fallback"] == missed + 81
         assert asked(expect(304, answered(ask)))
 
 
@@ -463,7 +463,7 @@ def test_it_is_told_and_counted_how_a_condition_was_answered(own_api: Served) ->
             assert expect(status, answer).headers["X-Conditional"] == told
     refusal = reader.get("/rpc/feed_timeline?limit=0", headers={"If-None-Match": "*"})
     assert "X-Conditional" not in expect(400, refusal).headers
-    counted = Proxy(own_api.admin).conditional()
+    counted = Proxy(own_api.admin).answered()
     del counted["conditional_fallback"]
     expected = {"conditional_short": 2, "conditional_full": 2, "conditional_changed": 4}
     assert counted == expected

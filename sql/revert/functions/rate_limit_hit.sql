@@ -3,7 +3,6 @@
 begin;
 
 drop function app.rate_limit_hit;
-drop function app.rate_limit_take_here;
 drop function app.rate_limit_refuse_request;
 drop function app.rate_limit_tell;
 drop function app.rate_limit_rules;

@@ -11,7 +11,8 @@ declare
 begin
   foreach v_role in array
     array[
-      'microblog_owner', 'authenticator', 'worker', 'limiter', 'proxy', 'monitor', 'anon', 'member'
+      'microblog_owner', 'authenticator', 'worker', 'limiter', 'proxy', 'page_reader', 'monitor',
+      'anon', 'member'
     ]
   loop
     execute format('drop owned by %I', v_role);

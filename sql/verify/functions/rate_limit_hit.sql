@@ -3,7 +3,6 @@
 begin;
 
 select 'app.rate_limit_hit'::regproc;
-select 'app.rate_limit_take_here'::regproc;
 select 'app.rate_limit_rules'::regproc;
 select 'app.rate_limit_refuse_request'::regproc;
 select 'app.rate_limit_tell'::regproc;

@@ -1,6 +1,6 @@
--- Conditional requests for a timeline are asked of PostgreSQL itself before they go to PostgREST: is
--- this the page that the client has? Then the answer is a 304, made here. Anything else, an error or
--- a wait among them, is no answer: the request goes on as if nothing had been asked.
+-- Feeds are asked of PostgreSQL itself before they are asked of PostgREST (decision 0025): for the page,
+-- or whether it is the one that the client has. A page is sent from here, and so is a 304. Anything
+-- else, an error or a wait among them, is no answer: the request goes on as if nothing had been asked.
 --
 --   MICROBLOG_DATABASE_SOCKET   PostgreSQL's Unix socket, unix@/…/.s.PGSQL.5432; without it nothing
 --                               is asked
@@ -14,11 +14,15 @@
 local socket = os.getenv("MICROBLOG_DATABASE_SOCKET") or ""
 local database = os.getenv("MICROBLOG_DATABASE") or ""
 -- Connections of a thread; what one step of a question may take, and on a new connection, whose session
--- has yet to plan everything; how long a connection is kept that nothing is asked on.
-local most, seconds, seconds_new, seconds_kept = 16, 0.2, 1, 60
+-- has yet to plan everything; for how long a question may wait for its turn; how long a connection is
+-- kept that nothing is asked on.
+local most, seconds, seconds_new, seconds_waiting, seconds_kept = 8, 0.2, 1, 1, 60
 -- idle: {connection, since when}, the one used last at the end. busy: questions under way. Nothing is
 -- asked before rested: after a question that ran out of time the database is spared for a second.
 local idle, busy, swept, rested = {}, setmetatable({}, { __mode = "k" }), 0, 0
+-- Who waits for a turn, first come first served: line[first] to line[last], each with the time at which
+-- it will look again.
+local line, first, last = {}, 1, 0
 local pack, unpack = string.pack, string.unpack
 
 local function clock()
@@ -39,8 +43,8 @@ end
 
 local sync = message("S")
 local execute = message("E", "\0", pack(">I4", 0)) .. sync
-local parse = message("P", "unchanged\0",
-  "select app.feed_unchanged($1, $2, $3, $4, $5, $6, $7, $8)\0", pack(">I2", 0)) .. sync
+local parse = message("P", "feed\0",
+  "select app.feed_answer($1, $2, $3, $4, $5, $6, $7, $8, $9)\0", pack(">I2", 0)) .. sync
 
 -- Reads up to ReadyForQuery; gives the only row, and whether the connection is still good. It is after
 -- a refusal in our own words (SQLSTATE PGRST), which is an answer like any other. A connection that
@@ -112,10 +116,40 @@ local function take()
   return connect(), seconds_new
 end
 
--- The headers of a 304, as JSON, or nil; and whether there was an answer. With every connection in
--- use nobody waits for one.
+-- How many wait before this one. Who is long overdue does not look any more: the client went away.
+local function before(number)
+  local overdue = clock() - 0.1
+  while first < number and (not line[first] or line[first] < overdue) do
+    line[first] = nil
+    first = first + 1
+  end
+  return math.max(number - first, 0)
+end
+
+-- Waits for a turn, and says whether it came. Nothing wakes a script when another one is done, so each
+-- looks again by itself, the later the more wait before it.
+local function turn()
+  local began = clock()
+  last = last + 1
+  local number = last
+  local ahead = before(number)
+  while asking() + ahead >= most do
+    local now = clock()
+    if now < rested or now > began + seconds_waiting then
+      line[number] = nil
+      return false
+    end
+    line[number] = now + (1 + ahead) / 1000
+    core.msleep(1 + ahead)
+    ahead = before(number)
+  end
+  line[number] = nil
+  return true
+end
+
+-- What the database says, or nil; and whether there was an answer.
 local function ask(...)
-  if clock() < rested or asking() >= most then
+  if clock() < rested or not turn() then
     return nil, false
   end
   local question, began = {}, clock()
@@ -127,7 +161,7 @@ local function ask(...)
     for i, value in ipairs(values) do
       values[i] = pack(">s4", value)
     end
-    local bind = message("B", "\0unchanged\0", pack(">I2I2", 0, #values), table.concat(values),
+    local bind = message("B", "\0feed\0", pack(">I2I2", 0, #values), table.concat(values),
       pack(">I2", 0))
     if connection:send(bind .. execute) then
       row, well = answer(connection)
@@ -172,25 +206,50 @@ core.register_task(function()
   end
 end)
 
-core.register_action("unchanged", { "http-req" }, function(txn)
+local function headers(told)
+  return told:gmatch('{"([^"]+)": "(.-[^\\])"}')
+end
+
+core.register_action("feed", { "http-req" }, function(txn)
   local cursor, tags = txn:get_var("txn.cursor") or "", txn.f:req_fhdr("if-none-match") or ""
   -- "*" is the tag of any page, also where a full answer would be an error that only PostgREST sees.
   if socket == "" or not cursor:match("^%d*$") or tags:find("*", 1, true) then
     return
   end
-  local headers, answered = ask(
+  local told, answered = ask(
     txn.f:http_auth_bearer() or "", txn.f:method(), txn.f:path(), cursor,
-    txn.f:req_hdr("x-page-limit") or "", txn:get_var("txn.representation") or "", tags, txn.f:src()
+    txn.f:req_hdr("x-page-limit") or "", txn:get_var("txn.representation") or "", tags, txn.f:src(),
+    txn:get_var("txn.plain") and "t" or "f"
   )
   if not answered then
     txn:set_var("txn.unanswered", true)
-  elseif headers then
+    count("feeds:fallback")
+  elseif told and told:find("\n", 1, true) then
+    count("feeds:direct")
+    txn:set_priv(told)
+    txn:set_var("txn.page", true)
+  elseif told then
     conditional(txn, "short")
     local reply = txn:reply({ status = 304 })
     reply:add_header("Date", txn.c:http_date(core.now().sec))
-    for name, value in headers:gmatch('{"([^"]+)": "(.-[^\\])"}') do
+    for name, value in headers(told) do
       reply:add_header(name, (value:gsub("\\", "")))
     end
     txn:done(reply)
   end
+end)
+
+-- Sends the page that the action got: a reply of an action could not be larger than a buffer.
+core.register_service("feed", "http", function(applet)
+  local told = applet:get_priv()
+  local line_end = told:find("\n", 1, true)
+  local body = told:sub(line_end + 1)
+  applet:set_status(200)
+  applet:add_header("Date", applet.c:http_date(core.now().sec))
+  for name, value in headers(told:sub(1, line_end - 1)) do
+    applet:add_header(name, (value:gsub("\\", "")))
+  end
+  applet:add_header("Content-Length", tostring(#body))
+  applet:start_response()
+  applet:send(body)
 end)

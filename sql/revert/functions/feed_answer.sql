@@ -1,0 +1,9 @@
+-- Revert microblog:functions/feed_answer from pg
+
+begin;
+
+drop function app.feed_answer;
+drop function app.feed_body;
+revoke usage on schema app from proxy;
+
+commit;
