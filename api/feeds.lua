@@ -19,10 +19,13 @@ local database = os.getenv("MICROBLOG_DATABASE") or ""
 local most, seconds, seconds_new, seconds_waiting, seconds_kept = 8, 0.2, 1, 1, 60
 -- idle: {connection, since when}, the one used last at the end. busy: questions under way. Nothing is
 -- asked before rested: after a question that ran out of time the database is spared for a second.
-local idle, busy, swept, rested = {}, setmetatable({}, { __mode = "k" }), 0, 0
+local idle, busy, under_way, swept, rested = {}, setmetatable({}, { __mode = "k" }), 0, 0, 0
 -- Who waits for a turn, first come first served: line[first] to line[last], each with the time at which
 -- it will look again.
 local line, first, last = {}, 1, 0
+-- Whose question ended in a refusal, this second and the last: a limit is met when the page is made, so
+-- who goes on asking is left to PostgREST, which looks at it first.
+local refused, refused_before, refused_at = {}, {}, 0
 local pack, unpack = string.pack, string.unpack
 
 local function clock()
@@ -46,11 +49,11 @@ local execute = message("E", "\0", pack(">I4", 0)) .. sync
 local parse = message("P", "feed\0",
   "select app.feed_answer($1, $2, $3, $4, $5, $6, $7, $8, $9)\0", pack(">I2", 0)) .. sync
 
--- Reads up to ReadyForQuery; gives the only row, and whether the connection is still good. It is after
--- a refusal in our own words (SQLSTATE PGRST), which is an answer like any other. A connection that
--- asks for a password fails at its timeout.
+-- Reads up to ReadyForQuery; gives the only row, whether the connection is still good, and whether this
+-- was a refusal in our own words (SQLSTATE PGRST), after which it is. A connection that asks for a
+-- password fails at its timeout.
 local function answer(connection)
-  local row, well = nil, true
+  local row, well, is_refusal = nil, true, false
   while true do
     local head = connection:receive(5)
     if not head then
@@ -63,9 +66,10 @@ local function answer(connection)
     elseif kind == "D" then
       row = body
     elseif kind == "E" then
-      well = well and body:find("\0CPGRST\0", 1, true) ~= nil
+      is_refusal = body:find("\0CPGRST\0", 1, true) ~= nil
+      well = well and is_refusal
     elseif kind == "Z" then
-      return row, well
+      return row, well, is_refusal
     end
   end
 end
@@ -89,20 +93,16 @@ end
 -- How many are asking. A client that goes away ends its question without a word, and nothing holds the
 -- question any more: what is left of it is swept up where places are wanted, once a second at most.
 local function asking()
-  local function count()
-    local found = 0
-    for _ in pairs(busy) do
-      found = found + 1
-    end
-    return found
-  end
-  local found, now = count(), core.now().sec
-  if found >= most and now ~= swept then
+  local now = core.now().sec
+  if under_way >= most and now ~= swept then
     swept = now
     collectgarbage()
-    found = count()
+    under_way = 0
+    for _ in pairs(busy) do
+      under_way = under_way + 1
+    end
   end
-  return found
+  return under_way
 end
 
 -- A connection that is kept, or a new one; nil where there is none to be had.
@@ -126,14 +126,18 @@ local function before(number)
   return math.max(number - first, 0)
 end
 
--- Waits for a turn, and says whether it came. Nothing wakes a script when another one is done, so each
--- looks again by itself, the later the more wait before it.
+-- Waits for a turn, and says whether it came. Nothing wakes a script when another one is done: each
+-- looks again by itself, after a millisecond for each that is before it. A pace that is measured would
+-- confirm itself: who looks late makes it slower.
 local function turn()
   local began = clock()
   last = last + 1
   local number = last
   local ahead = before(number)
-  while asking() + ahead >= most do
+  if asking() + ahead < most then
+    return true
+  end
+  repeat
     local now = clock()
     if now < rested or now > began + seconds_waiting then
       line[number] = nil
@@ -142,20 +146,32 @@ local function turn()
     line[number] = now + (1 + ahead) / 1000
     core.msleep(1 + ahead)
     ahead = before(number)
-  end
+  until asking() + ahead < most
   line[number] = nil
   return true
 end
 
--- What the database says, or nil; and whether there was an answer.
-local function ask(...)
-  if clock() < rested or not turn() then
+local function is_refused(who)
+  local now = core.now().sec
+  if now ~= refused_at then
+    refused_before, refused = now == refused_at + 1 and refused or {}, {}
+    refused_at = now
+  end
+  return refused[who] or refused_before[who]
+end
+
+-- What the database says, or nil; and whether there was an answer. who: whose limits the question is
+-- counted by.
+local function ask(who, ...)
+  if is_refused(who) then
+    return nil, true
+  elseif clock() < rested or not turn() then
     return nil, false
   end
   local question, began = {}, clock()
-  busy[question] = true
+  busy[question], under_way = true, under_way + 1
   local connection, time = take()
-  local row, well
+  local row, well, is_refusal
   if connection then
     local values = { ... }
     for i, value in ipairs(values) do
@@ -164,10 +180,10 @@ local function ask(...)
     local bind = message("B", "\0feed\0", pack(">I2I2", 0, #values), table.concat(values),
       pack(">I2", 0))
     if connection:send(bind .. execute) then
-      row, well = answer(connection)
+      row, well, is_refusal = answer(connection)
     end
   end
-  busy[question] = nil
+  busy[question], under_way = nil, under_way - 1
   local ended = clock()
   -- HAProxy 2.6 forgets, about once in a thousand answers, to wake the script that waits for one, and
   -- wakes it when its time is over: the answer is there, and the connection of no more use.
@@ -181,6 +197,9 @@ local function ask(...)
       rested = ended + 1
     end
     return nil, false
+  end
+  if is_refusal then
+    refused[who] = true
   end
   -- One column: its count, its length (-1: null), its text.
   if row and unpack(">i4", row, 3) >= 0 then
@@ -216,10 +235,11 @@ core.register_action("feed", { "http-req" }, function(txn)
   if socket == "" or not cursor:match("^%d*$") or tags:find("*", 1, true) then
     return
   end
+  local token, address = txn.f:http_auth_bearer() or "", txn.f:src()
   local told, answered = ask(
-    txn.f:http_auth_bearer() or "", txn.f:method(), txn.f:path(), cursor,
-    txn.f:req_hdr("x-page-limit") or "", txn:get_var("txn.representation") or "", tags, txn.f:src(),
-    txn:get_var("txn.plain") and "t" or "f"
+    token == "" and address or token,
+    token, txn.f:method(), txn.f:path(), cursor, txn.f:req_hdr("x-page-limit") or "",
+    txn:get_var("txn.representation") or "", tags, address, txn:get_var("txn.plain") and "t" or "f"
   )
   if not answered then
     txn:set_var("txn.unanswered", true)

@@ -1,10 +1,10 @@
 -- Deploy microblog:functions/feed_answer to pg
 -- requires: functions/feed_tags
 -- requires: functions/feed_page
+-- requires: functions/feed_timeline
 -- requires: functions/feed_mine
 -- requires: functions/feed_following
 -- requires: functions/feed_public
--- requires: functions/feed_timeline
 -- requires: functions/rate_limit_hit
 -- requires: schema/sessions
 --

@@ -82,6 +82,7 @@ alter role proxy set datestyle = 'ISO, MDY';
 -- A refused request is an error to PostgreSQL. One line of the log each will do; the statement
 -- would let anybody fill the disk.
 alter role authenticator set log_min_error_statement = 'panic';
+alter role proxy set log_min_error_statement = 'panic';
 
 -- A chunk of a job is bounded; a worker that stops in the middle of one (SIGSTOP, a lost
 -- network) must give its job back.
@@ -97,7 +98,7 @@ alter role limiter set plan_cache_mode = force_generic_plan;
 alter role limiter set lock_timeout = '1s';
 alter role limiter set idle_in_transaction_session_timeout = '5s';
 
--- The proxy asks one question at a time, and would rather have no answer than a late one. All it
+-- The proxy asks one question at a time in a session, and would rather have no answer than a late one. All it
 -- writes are counts, which a crash may forget.
 alter role proxy set synchronous_commit = off;
 -- Few statements, always the same: planning them costs as much as running them.

@@ -18,6 +18,7 @@ def test_the_machine_gets_and_is_refused_a_304_on_either_way(api: Served) -> Non
     assert machine.withheld > 100
     assert machine.foreign > 20
     assert 0 < machine.by_proxy < machine.given
+    assert machine.direct > 20
 
 
 def drive(machine: Conditional) -> None:

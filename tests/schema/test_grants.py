@@ -103,6 +103,8 @@ ROLE_SETTINGS = {
         "statement_timeout": "1s", "lock_timeout": "500ms",
         "idle_in_transaction_session_timeout": "5s", "synchronous_commit": "off", "jit": "off",
         "plan_cache_mode": "force_generic_plan", "client_connection_check_interval": "50ms",
+        "work_mem": "4MB", "temp_file_limit": "64MB", "TimeZone": "UTC", "DateStyle": "ISO, MDY",
+        "log_min_error_statement": "panic",
     },
 }  # fmt: skip
 
@@ -193,15 +195,38 @@ def test_the_worker_works_through_six_functions_alone(catalog: Database) -> None
         )
 
 
-def test_the_proxy_asks_whether_a_page_is_unchanged_and_does_nothing_else(
-    catalog: Database,
-) -> None:
-    assert executable(catalog, "proxy", "app") == {"feed_unchanged"}
+def test_the_proxy_asks_for_pages_of_feeds_and_does_nothing_else(catalog: Database) -> None:
+    assert executable(catalog, "proxy", "app") == {"feed_answer"}
     assert executable(catalog, "proxy", "api") == set()
     assert executable(catalog, "proxy", "dba") == set()
     assert (
         catalog.run(
             "select from pg_class c, aclexplode(c.relacl) a where a.grantee = 'proxy'::regrole"
+        )
+        == []
+    )
+
+
+def test_a_page_for_the_proxy_is_read_with_a_members_rights_and_no_others(
+    catalog: Database,
+) -> None:
+    """Row security holds for the one function of that role, which only its one caller may call."""
+    assert catalog.run(
+        "select oid::regproc::text, prosecdef from pg_proc where proowner = 'page_reader'::regrole"
+    ) == [("app.feed_body", True)]
+    assert catalog.values(
+        "select grantee::regrole::text from pg_proc, aclexplode(proacl)"
+        " where oid = 'app.feed_body'::regproc order by 1"
+    ) == ["microblog_owner", "page_reader"]
+    assert catalog.run(
+        "select rolcanlogin, rolsuper, rolbypassrls from pg_roles where rolname = 'page_reader'"
+    ) == [(False, False, False)]
+    assert catalog.values(
+        "select roleid::regrole::text from pg_auth_members where member = 'page_reader'::regrole"
+    ) == ["member"]
+    assert (
+        catalog.values(
+            "select member::regrole::text from pg_auth_members where roleid = 'page_reader'::regrole"
         )
         == []
     )
@@ -350,7 +375,7 @@ def test_a_role_setting_bounds_every_request(catalog: Database) -> None:
         "select r.rolname, s.setdatabase, split_part(c, '=', 1), split_part(c, '=', 2)"
         " from pg_db_role_setting s join pg_roles r on r.oid = s.setrole, unnest(s.setconfig) c"
         " where r.rolname in ('anon', 'authenticator', 'limiter', 'member', 'microblog_owner',"
-        " 'monitor', 'proxy', 'worker')"
+        " 'monitor', 'page_reader', 'proxy', 'worker')"
     )
     assert {database for _, database, _, _ in rows} == {0}
     settings: dict[str, dict[str, str]] = {}

@@ -225,14 +225,15 @@ def test_operators_see_how_the_cache_does(own_api: Served) -> None:
             lambda: (
                 database.run(
                     "select conditional_short, conditional_full, conditional_fallback,"
-                    " conditional_changed from dba.cache"
+                    " conditional_changed, feeds_direct, feeds_fallback from dba.cache"
                 )
-                == [(1, 1, 0, 1)]
+                == [(1, 1, 0, 1, 1, 0)]
             )
         )
         health = own_api.get("/health").json()["cache"]
         ways = {"short": 1, "full": 1, "fallback": 0, "changed": 1}
         assert health["conditional"] == ways
+        assert health["feeds"] == {"direct": 1, "fallback": 0}
         assert (health["hits"], health["misses"]) == (2, 2)
         assert health["invalidations"] == sum(before) + 4
         assert 0 <= health["age_seconds"] < 60

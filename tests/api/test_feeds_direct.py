@@ -1,0 +1,325 @@
+"""Pages of feeds that the database gives the proxy itself, without PostgREST: the same answers."""
+
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from microblog.page_cache import Proxy
+from microblog.stack.process import wait_for
+from tests.support.actors import DEADLINE
+from tests.support.client import Api, Member, expect, refused
+from tests.support.horizon import forget
+from tests.support.servers import Served, serve_api
+
+USUAL = {"Accept-Profile": "api"}  # to the same effect, but for PostgREST
+FEEDS = ("feed_timeline", "feed_following", "feed_mine", "feed_public")
+# What differs between any two answers, what only says who wrote this one, and what USUAL asks for.
+BESIDE = {
+    "date",
+    "x-request-id",
+    "server",
+    "transfer-encoding",
+    "content-length",
+    "content-profile",
+}
+
+
+def is_direct(answer: httpx.Response) -> bool:
+    """Whether the proxy had this page from the database itself."""
+    return "server" not in answer.headers
+
+
+def told(answer: httpx.Response) -> dict[str, str]:
+    """The headers that belong to the page."""
+    return {name: value for name, value in answer.headers.items() if name not in BESIDE}
+
+
+def direct(api: Api, path: str, token: str | None, **headers: str) -> httpx.Response:
+    """Ask until the database had the time to answer: on a busy machine it is not always given."""
+    given: list[httpx.Response] = []
+
+    def came() -> bool:
+        given.append(api.get(path, token, headers=headers))
+        return is_direct(expect(200, given[-1]))
+
+    wait_for(came, DEADLINE, "a page from the database")
+    return given[-1]
+
+
+def same_both_ways(api: Api, path: str, token: str | None) -> httpx.Response:
+    """Ask on both ways for a page of a feed that nobody changes; returns it."""
+    page = direct(api, path, token)
+    usual = expect(200, api.get(path, token, headers=USUAL))
+    assert not is_direct(usual)
+    assert page.content == usual.content
+    assert told(page) == told(usual)
+    assert page.headers["Content-Length"] == str(len(usual.content))
+    return page
+
+
+@pytest.fixture(scope="module")
+def town(api: Served) -> tuple[Member, Member, Member]:
+    """A reader with posts of their own and of others, somebody who follows nobody, and an author."""
+    reader, nobody, author = api.signups(3)
+    reader.follow(author)
+    asked = author.write('Grüße, "Welt" \\ 🙂')
+    reader.write("another\nline")
+    reader.write("an answer", asked["id"])
+    for number in range(30):
+        author.write(f"post {number}")
+    return reader, nobody, author
+
+
+@pytest.mark.parametrize("name", FEEDS)
+def test_a_page_is_the_same_byte_for_byte_with_the_same_headers(
+    api: Served, town: tuple[Member, Member, Member], name: str
+) -> None:
+    for member in town:
+        path = f"/rpc/{name}"
+        whole = same_both_ways(api, f"{path}?limit=100", member.token)
+        ids = [row["id"] for row in whole.json()]
+        page = same_both_ways(api, path, member.token)
+        assert page.json() == whole.json()[:20]
+        assert page.headers.get("X-Next-Cursor") == (str(ids[19]) if len(ids) > 20 else None)
+        for cursor in ids[-1:] + ids[7:8]:
+            below = same_both_ways(api, f"{path}?cursor={cursor}&limit=9", member.token)
+            assert below.json() == [row for row in whole.json() if row["id"] < cursor][:9]
+        same_both_ways(api, f"{path}?cursor=1", member.token)  # nothing is older
+        same_both_ways(api, f"{path}?cursor=", member.token)
+    if name == "feed_public":
+        same_both_ways(api, f"/rpc/{name}?limit=3", None)
+
+
+def test_accept_says_json_in_the_ways_that_browsers_and_clients_do(
+    api: Served, town: tuple[Member, Member, Member]
+) -> None:
+    usual = api.get("/rpc/feed_timeline", town[0].token, headers=USUAL)
+    for accept in ("application/json", "*/*", "application/json, text/plain, */*"):
+        page = direct(api, "/rpc/feed_timeline", town[0].token, Accept=accept)
+        assert page.content == usual.content
+
+
+@pytest.mark.parametrize(
+    ("query", "options", "status"),
+    [
+        ("?select=id", {}, 200),
+        ("?select=*", {}, 200),
+        ("?cursor=%31", {}, 200),
+        ("?cursor=5&cursor=7", {}, 200),
+        ("", {"headers": {"Accept": "text/csv"}}, 200),
+        ("", {"headers": {"Accept": "application/vnd.pgrst.array+json"}}, 200),
+        ("", {"headers": {"Accept": "image/png"}}, 415),
+        ("", {"headers": {"Accept-Profile": "app"}}, 406),
+        ("", {"method": "HEAD"}, 200),
+        ("", {"method": "POST", "json": {"limit": 3}}, 200),
+        ("", {"content": b"{}", "headers": {"Content-Type": "application/json"}}, 200),
+    ],
+    ids=str,
+)
+def test_what_is_asked_in_another_way_is_for_postgrest(
+    api: Served,
+    town: tuple[Member, Member, Member],
+    query: str,
+    options: dict[str, Any],
+    status: int,
+) -> None:
+    options = {"method": "GET", **options}
+    method = options.pop("method")
+    answer = api.request(method, f"/rpc/feed_timeline{query}", town[0].token, **options)
+    assert not is_direct(expect(status, answer))
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "cursor=x", "post_id=1"])
+def test_a_refusal_is_the_one_that_postgrest_would_give(
+    api: Served, town: tuple[Member, Member, Member], query: str
+) -> None:
+    path = f"/rpc/feed_timeline?{query}"
+    answer, usual = (api.get(path, town[0].token, headers=headers) for headers in ({}, USUAL))
+    assert 400 <= answer.status_code == usual.status_code < 500
+    assert answer.content == usual.content
+
+
+def test_a_feed_of_ones_own_needs_a_token_and_a_session_that_lives(own_api: Served) -> None:
+    reader = own_api.signup()
+    reader.write("here")
+    direct(own_api, "/rpc/feed_timeline", reader.token)
+    for name in FEEDS[:-1]:
+        refused(401, "token_required", own_api.get(f"/rpc/{name}"))
+    expect(204, reader.post("/rpc/logout", json={}))
+    for name in FEEDS:
+        refused(401, "session_ended", reader.get(f"/rpc/{name}"))
+
+
+def test_posts_of_a_closed_account_have_no_name_and_a_feed_leaves_them_out(
+    own_api: Served,
+) -> None:
+    """While a job still has to remove them: only row security hides the account."""
+    reader, gone = own_api.signups(2)
+    reader.follow(gone)
+    gone.write("here")
+    reader.write("mine")
+    own_api.database.set(account_purge_sync_limit=0)
+    expect(204, gone.post("/rpc/account_delete", json={"password": gone.password}))
+    public = same_both_ways(own_api, "/rpc/feed_public", reader.token).json()
+    assert [row["author"] and row["author"]["id"] for row in public] == [reader.id, None]
+    timeline = same_both_ways(own_api, "/rpc/feed_timeline", reader.token).json()
+    assert [row["content"] for row in timeline] == ["mine"]
+
+
+def test_a_timeline_goes_on_below_what_is_kept(own_api: Served) -> None:
+    reader, author = own_api.signups(2)
+    reader.follow(author)
+    author.write("before")
+    forget(own_api.database, reader.id)
+    page = same_both_ways(own_api, "/rpc/feed_timeline", reader.token)
+    assert [row["content"] for row in page.json()] == ["before"]
+
+
+@pytest.fixture
+def abroad(own_api: Served) -> Iterator[Served]:
+    """The API of a database whose operator writes times in another way."""
+    database = own_api.database
+    database.run(f"alter database {database.name} set timezone = 'Asia/Tokyo'")
+    database.run(f"alter database {database.name} set datestyle = 'German'")
+    with serve_api(database) as api:
+        yield api
+
+
+def test_times_are_written_in_the_same_way_whatever_the_database_is_set_to(abroad: Served) -> None:
+    author = abroad.signup()
+    author.write("here")
+    (row,) = same_both_ways(abroad, "/rpc/feed_mine", author.token).json()
+    assert row["created_at"].endswith("+00:00")
+
+
+def test_a_page_larger_than_the_proxys_buffer_comes_whole(own_api: Served) -> None:
+    """The largest there is: 100 posts of 200 characters of four bytes. And who reads slowly."""
+    author = own_api.signup()
+    for number in range(100):
+        author.write(f"{number:03}" + "🙂" * 197)
+    page = same_both_ways(own_api, "/rpc/feed_mine?limit=100", author.token)
+    assert len(page.content) > 80_000
+    base = own_api.http.base_url
+    with socket.create_connection((base.host, base.port)) as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        head = (
+            f"GET /rpc/feed_mine?limit=100 HTTP/1.0\r\nAuthorization: Bearer {author.token}\r\n\r\n"
+        )
+        slow.sendall(head.encode())
+        read = b""
+        while piece := slow.recv(4096):
+            read += piece
+    assert read.partition(b"\r\n\r\n")[2] == page.content
+
+
+def test_each_page_is_counted_once_on_either_way_and_a_limit_holds(own_api: Served) -> None:
+    """The proxy's own address is exempt in tests, so this one takes a rule by user."""
+    own_api.database.run("delete from app.rate_limit_exemptions")
+    own_api.database.run(
+        "update app.rate_limits set quota = case name when 'feeds' then 6 else 100000 end"
+    )
+    reader = own_api.signup()
+    answers = [
+        expect(200, reader.get("/rpc/feed_timeline", headers=headers))
+        for headers in ({}, USUAL) * 3
+    ]
+    left = [answer.headers["X-RateLimit-Remaining"] for answer in answers]
+    assert left == ["5", "4", "3", "2", "1", "0"]
+    assert any(map(is_direct, answers))
+    for name in ("X-RateLimit-Limit", "RateLimit-Policy"):
+        assert len({answer.headers[name] for answer in answers}) == 1
+    answer = reader.get("/rpc/feed_timeline")
+    refused(429, "rate_limited", answer)
+    assert int(answer.headers["Retry-After"]) > 0
+    (counted,) = own_api.database.values(
+        "select hit_count from app.rate_limit_buckets where key = %s and quota = 6",
+        [f"user {reader.id}"],
+    )
+    assert counted == 6
+
+
+def test_who_met_a_limit_is_asked_about_no_more_for_a_while(own_api: Served) -> None:
+    """The database makes the page before it counts: a flood of refusals would be dear."""
+    own_api.database.run("delete from app.rate_limit_exemptions")
+    own_api.database.run(
+        "update app.rate_limits set quota = case name when 'feeds' then 3 else 100000 end"
+    )
+    questions = (
+        "select coalesce(sum(calls), 0) from extensions.pg_stat_statements"
+        " where query like '%app.feed_answer(%' and dbid = (select oid from pg_database"
+        " where datname = current_database())"
+    )
+    reader, other = own_api.signups(2)
+    for _ in range(4):
+        reader.get("/rpc/feed_timeline")
+    before = own_api.database.value(questions)
+    for _ in range(30):
+        refused(429, "rate_limited", reader.get("/rpc/feed_timeline"))
+    assert own_api.database.value(questions) - before < 15
+    direct(own_api, "/rpc/feed_timeline", other.token)
+
+
+def test_no_rule_no_header(own_api: Served) -> None:
+    own_api.database.run("update app.rate_limits set is_enabled = false")
+    reader = own_api.signup()
+    page = same_both_ways(own_api, "/rpc/feed_timeline", reader.token)
+    assert not any("ratelimit" in name for name in page.headers)
+
+
+def test_a_crowd_waits_for_its_turns_and_all_get_their_pages(own_api: Served) -> None:
+    """More at once than the proxy has connections for; who is not asked for in time goes on."""
+    members = own_api.signups(4)
+    for member in members:
+        member.write(f"of {member.id}")
+    pages = [direct(own_api, "/rpc/feed_timeline", member.token).content for member in members]
+    before = Proxy(own_api.admin).answered()
+
+    def ask(number: int) -> bool:
+        answer = members[number % 4].get("/rpc/feed_timeline")
+        assert expect(200, answer).content == pages[number % 4]
+        return is_direct(answer)
+
+    with ThreadPoolExecutor(60) as pool:
+        asked = list(pool.map(ask, range(600)))
+    after = Proxy(own_api.admin).answered()
+    assert after["feeds_direct"] - before["feeds_direct"] == sum(asked) > 0
+    assert after["feeds_fallback"] - before["feeds_fallback"] == 600 - sum(asked)
+
+
+def test_after_a_crowd_that_went_away_pages_come_from_the_database_again(own_api: Served) -> None:
+    """Each leaves a place in the line, or a question under way, that nobody gives back."""
+    reader = own_api.signup()
+    reader.write("here")
+    direct(own_api, "/rpc/feed_timeline", reader.token)
+    base = own_api.http.base_url
+    head = f"GET /rpc/feed_timeline HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {reader.token}\r\n\r\n"
+    waiting = (
+        "select count(*) from pg_stat_activity"
+        " where usename = 'proxy' and datname = current_database() and wait_event_type = 'Lock'"
+    )
+    with own_api.database.superuser() as holder, holder.transaction():
+        holder.execute("lock table app.secrets in access exclusive mode")
+        crowd = [socket.create_connection((base.host, base.port)) for _ in range(100)]
+        for one in crowd:
+            one.sendall(head.encode())
+        wait_for(lambda: own_api.database.value(waiting) > 0, DEADLINE, "questions under way")
+        for one in crowd:
+            one.close()
+    direct(own_api, "/rpc/feed_timeline", reader.token)
+    ways = [is_direct(expect(200, reader.get("/rpc/feed_timeline"))) for _ in range(20)]
+    assert sum(ways) >= 15, "on a busy machine some may get no answer in time"
+
+
+def test_the_feeds_go_on_while_postgrest_is_away(own_api: Served) -> None:
+    """And what is not asked of the database is a 503, until PostgREST is back."""
+    reader = own_api.signup()
+    reader.write("here")
+    page = direct(own_api, "/rpc/feed_timeline", reader.token)
+    rest, _ = own_api.processes
+    rest.stop()
+    wait_for(lambda: reader.get("/rpc/me").status_code == 503, DEADLINE, "PostgREST to be away")
+    assert direct(own_api, "/rpc/feed_timeline", reader.token).content == page.content
