@@ -29,8 +29,8 @@ LISTING_SHARE = 50  # the cache is listed for a fiftieth of the time at most
 TIMEOUT = 2.0  # seconds that a proxy may take to answer
 EVERYTHING = "all"
 MAP = "cache.map"
-# What the proxy's scripts count, and how a request was answered in each kind. Those of "conditional"
-# are the values of X-Conditional.
+# What the proxy's scripts count: kinds of requests, and how they were answered. Those of
+# "conditional" are the values of X-Conditional.
 ANSWERED = {
     "conditional": ("short", "full", "fallback", "changed"),
     "feeds": ("direct", "fallback"),

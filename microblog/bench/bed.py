@@ -240,7 +240,8 @@ class Bed:
             "haproxy-replica",
             proxy.argv(settings, servers, conf),
             settings.log_dir / "haproxy-replica.log",
-            env=proxy.environment(settings, "127.0.0.1", door),
+            # No socket: the proxy would ask the primary for feeds.
+            env=proxy.environment(settings, "127.0.0.1", door) | {"MICROBLOG_DATABASE_SOCKET": ""},
             prefix=["setsid", *service_user(settings.root).prefix],  # as the stack's (see below)
         )
         exits.enter_context(process).wait_ready(lambda: rest.http_status(door, "/up") == 200)

@@ -84,7 +84,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_parts constant text[] := string_to_array(token, '.');
-  v_claims json;
+  v_claims jsonb;
   v_user_id bigint;
   v_rows integer;
   v_tag text;

@@ -471,6 +471,7 @@ declare
   v_ids smallint[];
   v_allowing smallint[];
   v_tightest bigint[];
+  v_taken record;
   v_told text;
 begin
   -- Looking the rules up anew for every request would cost a third of all this. Sixteen settings,
@@ -494,27 +495,23 @@ begin
   if v_rules[4] = '0' then
     return;
   end if;
-  if v_address = '' is not false then
-    v_address := nullif(current_setting('request.headers', true), '')::json ->> 'x-forwarded-for';
-  end if;
-  if v_rules[7] = 't' then
-    if app.rate_limit_is_exempt(v_address) then
+  if v_rules[7] = 't' or v_address ~ '^[0-9.]+$' is not true then
+    if v_address = '' is not false then
+      v_address := nullif(current_setting('request.headers', true), '')::json ->> 'x-forwarded-for';
+    end if;
+    if v_rules[7] = 't' and app.rate_limit_is_exempt(v_address) then
       return;
     end if;
-  end if;
-  if v_address ~ '^[0-9.]+$' is not true then
     v_address := app.rate_limit_address(v_address);
   end if;
 
   if here then
-    select array_agg(t.rule_id),
-      min(array[t.remaining, t.rule_id, t.reset_at])
-        filter (where t.rule_id <> all (v_rules[5]::smallint[]))
-      into v_allowing, v_tightest
-      from app.rate_limit_take_here(
-        v_rules[6]::smallint[], v_rules[8]::integer[], v_rules[9]::integer[],
-        format(v_rules[10], v_user_id, v_address)::text[]
-      ) t;
+    v_taken := app.rate_limit_take_here(
+      v_rules[6]::smallint[], v_rules[8]::integer[], v_rules[9]::integer[],
+      format(v_rules[10], v_user_id, v_address)::text[], v_rules[5]::smallint[]
+    );
+    v_allowing := v_taken.allowing;
+    v_tightest := v_taken.tightest;
   else
     for v_attempt in 1 .. 2 loop
       begin

@@ -71,22 +71,35 @@ begin
   execute format(
     $function$
       create function app.rate_limit_take_here(
-        smallint[], integer[], integer[], text[], integer default 1, double precision default null
+        rule_ids smallint[], windows integer[], quotas integer[], keys text[], dry_runs smallint[],
+        out allowing smallint[], out tightest bigint[]
       )
-      returns table (rule_id smallint, remaining bigint, reset_at bigint)
       language plpgsql
       volatile
       as %L
     $function$,
-    format(E'#variable_conflict use_column\nbegin\n  return query%s;\nend', app.rate_limit_take())
+    format(
+      $body$
+#variable_conflict use_column
+begin
+  with taken as (%s)
+  select
+      array_agg(t.rule_id),
+      min(array[t.remaining, t.rule_id, t.reset_at]) filter (where t.rule_id <> all (dry_runs))
+    into allowing, tightest
+    from taken t;
+end
+      $body$,
+      replace(replace(app.rate_limit_take(), '$6', 'null'), '$5', '1')
+    )
   );
 end
 $do$;
 
 comment on function app.rate_limit_take_here(
-  smallint[], integer[], integer[], text[], integer, double precision
+  smallint[], integer[], integer[], text[], smallint[]
 ) is
-  'Runs app.rate_limit_take in the transaction of the caller';
+  'Runs app.rate_limit_take for one call, in the transaction of the caller. Returns the rules that allow it, and the tightest of those that are no dry run: calls left, rule, when the whole quota is back';
 
 create function app.rate_limit_hits(bucket app.rate_limit_buckets, place integer)
 returns bigint

@@ -63,7 +63,7 @@ def same_both_ways(api: Api, path: str, token: str | None) -> httpx.Response:
 
 @pytest.fixture(scope="module")
 def town(api: Served) -> tuple[Member, Member, Member]:
-    """A reader with posts of their own and of others, somebody who follows nobody, and an author."""
+    """A reader who has posts and follows somebody, one who has neither, and that author."""
     reader, nobody, author = api.signups(3)
     reader.follow(author)
     asked = author.write('Grüße, "Welt" \\ 🙂')
@@ -206,9 +206,8 @@ def test_a_page_larger_than_the_proxys_buffer_comes_whole(own_api: Served) -> No
     base = own_api.http.base_url
     with socket.create_connection((base.host, base.port)) as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        head = (
-            f"GET /rpc/feed_mine?limit=100 HTTP/1.0\r\nAuthorization: Bearer {author.token}\r\n\r\n"
-        )
+        lines = ["GET /rpc/feed_mine?limit=100 HTTP/1.0", f"Authorization: Bearer {author.token}"]
+        head = "\r\n".join([*lines, "", ""])
         slow.sendall(head.encode())
         read = b""
         while piece := slow.recv(4096):
@@ -296,7 +295,8 @@ def test_after_a_crowd_that_went_away_pages_come_from_the_database_again(own_api
     reader.write("here")
     direct(own_api, "/rpc/feed_timeline", reader.token)
     base = own_api.http.base_url
-    head = f"GET /rpc/feed_timeline HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {reader.token}\r\n\r\n"
+    lines = ["GET /rpc/feed_timeline HTTP/1.1", "Host: x", f"Authorization: Bearer {reader.token}"]
+    head = "\r\n".join([*lines, "", ""])
     waiting = (
         "select count(*) from pg_stat_activity"
         " where usename = 'proxy' and datname = current_database() and wait_event_type = 'Lock'"

@@ -202,7 +202,8 @@ def test_everything_belongs_to_the_owner_but_what_needs_less_or_more(catalog: Da
         from pg_proc p join pg_namespace n on n.oid = p.pronamespace
         where {OURS} and p.proowner <> 'microblog_owner'::regrole
           and p.oid not in (
-            'app.rate_limit_connect()'::regprocedure, 'app.feed_body(text, text, integer)'::regprocedure
+            'app.rate_limit_connect()'::regprocedure,
+            'app.feed_body(text, text, integer)'::regprocedure
           )
         union all
         select n.nspname, t.typname, pg_get_userbyid(t.typowner)
