@@ -1,7 +1,7 @@
 -- How a conditional request was answered, for its header X-Conditional and for the figures that a
 -- worker reads off the map. Each thread of HAProxy has a Lua state of its own and counts for itself.
 --
---   short     304: the database was asked, and said that the page is unchanged
+--   short     304: the database itself was asked, and said that the page is unchanged
 --   full      304, after all the work of a full answer
 --   fallback  the database gave no answer (no connection was free, or it took too long), so that the
 --             request went the usual way

@@ -5,6 +5,9 @@
 --   MICROBLOG_DATABASE_SOCKET   PostgreSQL's Unix socket, unix@/…/.s.PGSQL.5432; without it nothing
 --                               is asked
 --   MICROBLOG_DATABASE          name of the database
+--   MICROBLOG_FEED_SECONDS      what one step of a question may take (0.2), on a new connection, whose
+--                               session has yet to plan everything, and in line for its turn five times
+--                               that
 --
 -- Speaks the frontend/backend protocol, version 3.0
 -- (https://www.postgresql.org/docs/current/protocol-message-formats.html), as far as one prepared
@@ -13,19 +16,22 @@
 
 local socket = os.getenv("MICROBLOG_DATABASE_SOCKET") or ""
 local database = os.getenv("MICROBLOG_DATABASE") or ""
--- Connections of a thread; what one step of a question may take, and on a new connection, whose session
--- has yet to plan everything; for how long a question may wait for its turn; how long a connection is
--- kept that nothing is asked on.
-local most, seconds, seconds_new, seconds_waiting, seconds_kept = 8, 0.2, 1, 1, 60
--- idle: {connection, since when}, the one used last at the end. busy: questions under way. Nothing is
--- asked before rested: after a question that ran out of time the database is spared for a second.
-local idle, busy, under_way, swept, rested = {}, setmetatable({}, { __mode = "k" }), 0, 0, 0
+local seconds = tonumber(os.getenv("MICROBLOG_FEED_SECONDS")) or 0.2
+local seconds_new, seconds_waiting = 5 * seconds, 5 * seconds
+-- Connections of a thread, and how many may wait for one; seconds that a connection is kept on which
+-- nothing is asked.
+local most, most_waiting, seconds_kept = 8, 500, 60
+-- idle: {connection, since when}, the one used last at the end. busy: questions under way.
+local idle, busy, under_way, swept = {}, setmetatable({}, { __mode = "k" }), 0, 0
 -- Who waits for a turn, first come first served: line[first] to line[last], each with the time at which
 -- it will look again.
 local line, first, last = {}, 1, 0
--- Whose question ended in a refusal, this second and the last: a limit is met when the page is made, so
--- who goes on asking is left to PostgREST, which looks at it first.
-local refused, refused_before, refused_at = {}, {}, 0
+-- Who is left to PostgREST, this second and the last, and why: "refused", because PostgREST looks at
+-- limits before it makes a page; "late", because a page that takes long would be made twice.
+local left, left_before, left_at = {}, {}, 0
+-- How many were late in this second. When they are half of the places the database is spared: nothing
+-- is asked before rested.
+local late, rested = 0, 0
 local pack, unpack = string.pack, string.unpack
 
 local function clock()
@@ -91,10 +97,10 @@ local function connect()
 end
 
 -- How many are asking. A client that goes away ends its question without a word, and nothing holds the
--- question any more: what is left of it is swept up where places are wanted, once a second at most.
+-- question any more: what is left of it is swept up where places are wanted, ten times a second at most.
 local function asking()
-  local now = core.now().sec
-  if under_way >= most and now ~= swept then
+  local now = clock()
+  if under_way >= most and now > swept + 0.1 then
     swept = now
     collectgarbage()
     under_way = 0
@@ -130,7 +136,10 @@ end
 -- looks again by itself, after a millisecond for each that is before it. A pace that is measured would
 -- confirm itself: who looks late makes it slower.
 local function turn()
-  local began = clock()
+  local ends = clock() + seconds_waiting
+  if last - first >= most_waiting then
+    return false
+  end
   last = last + 1
   local number = last
   local ahead = before(number)
@@ -139,34 +148,41 @@ local function turn()
   end
   repeat
     local now = clock()
-    if now < rested or now > began + seconds_waiting then
+    if now < rested or now > ends then
       line[number] = nil
       return false
     end
-    line[number] = now + (1 + ahead) / 1000
-    core.msleep(1 + ahead)
+    local pause = math.min(1 + ahead, math.ceil(1000 * (ends - now)) + 1)
+    if number >= first then
+      line[number] = now + pause / 1000
+    end
+    core.msleep(pause)
     ahead = before(number)
   until asking() + ahead < most
   line[number] = nil
   return true
 end
 
-local function is_refused(who)
+-- Why somebody is left to PostgREST at the moment; nil where nobody says so.
+local function why_left(who)
   local now = core.now().sec
-  if now ~= refused_at then
-    refused_before, refused = now == refused_at + 1 and refused or {}, {}
-    refused_at = now
+  if now ~= left_at then
+    left_before, left = now == left_at + 1 and left or {}, {}
+    left_at, late = now, 0
   end
-  return refused[who] or refused_before[who]
+  return left[who] or left_before[who]
 end
 
 -- What the database says, or nil; and whether there was an answer. who: whose limits the question is
 -- counted by.
 local function ask(who, ...)
-  if is_refused(who) then
-    return nil, true
-  elseif clock() < rested or not turn() then
+  local why = why_left(who)
+  if not why and (clock() < rested or not turn()) then
     return nil, false
+  end
+  why = why or why_left(who)
+  if why then
+    return nil, why == "refused"
   end
   local question, began = {}, clock()
   busy[question], under_way = true, under_way + 1
@@ -194,12 +210,15 @@ local function ask(who, ...)
   end
   if not well then
     if ended - began >= time then
-      rested = ended + 1
+      left[who], late = "late", late + 1
+      if late >= most / 2 or not connection then
+        rested = ended + 1
+      end
     end
     return nil, false
   end
   if is_refusal then
-    refused[who] = true
+    left[who] = "refused"
   end
   -- One column: its count, its length (-1: null), its text.
   if row and unpack(">i4", row, 3) >= 0 then
@@ -237,7 +256,7 @@ core.register_action("feed", { "http-req" }, function(txn)
   end
   local token, address = txn.f:http_auth_bearer() or "", txn.f:src()
   local told, answered = ask(
-    token == "" and address or token,
+    token == "" and txn:get_var("txn.network") or token,
     token, txn.f:method(), txn.f:path(), cursor, txn.f:req_hdr("x-page-limit") or "",
     txn:get_var("txn.representation") or "", tags, address, txn:get_var("txn.plain") and "t" or "f"
   )

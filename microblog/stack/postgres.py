@@ -42,7 +42,8 @@ def configuration(settings: Settings) -> str:
     cores = os.cpu_count() or 1
     values: dict[str, Any] = {
         **sized(memory, cores),
-        # A PostgREST's backends, each with one that counts; the proxy's, sixteen for each thread.
+        # A PostgREST's backends, each with one that counts; the proxy's, eight for each thread, and
+        # as many again while it is replaced.
         "max_connections": max(100, settings.instances * settings.rest_pool * 2 + 60) + 16 * cores,
         "listen_addresses": "127.0.0.1",
         "port": settings.pg_port,

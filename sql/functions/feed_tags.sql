@@ -158,12 +158,4 @@ $$;
 comment on function app.feed_tag_cards(bigint, bigint, integer) is
   'The newest posts older than top, of an author or (null) the top-level ones of everybody, as the tags of their pages know them';
 
--- Touches app.sessions, app.secrets and what a timeline is made of (reads), app.rate_limit_buckets
--- (writes). The session is checked as app.pre_request does; what PostgREST does there, the signature
--- of the token, is checked here, with the one key that signs. Tokens of a key that was replaced go
--- the usual way.
---
--- Counted last, and only where the answer is yes: what goes on to PostgREST is counted there. So is a
--- request that meets a limit: the error undoes the count, and the usual way refuses it in words.
-
 commit;

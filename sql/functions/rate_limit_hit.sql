@@ -3,8 +3,8 @@
 -- requires: functions/http_error
 -- requires: functions/response_header
 --
--- What a request does about its limits: finds the rules that concern it, has the call counted in
--- another session, and reports or refuses.
+-- What a request does about its limits: finds the rules that concern it, has the call counted, in
+-- another session but for pages that the proxy asks for, and reports or refuses.
 --
 -- The other session is one libpq connection (dblink) that each backend keeps. It counts and commits
 -- by itself, so that reads, refused calls and failed logins count, however the request ends; on a

@@ -3,7 +3,8 @@
 --
 -- The counting itself. It runs in a session of its own (role limiter, see
 -- functions/rate_limit_hit), so that a count stays whatever becomes of the request: PostgREST reads
--- in READ ONLY transactions, and rolls a refused write back.
+-- in READ ONLY transactions, and rolls a refused write back. Only for a page that the proxy asks for
+-- it runs in the request's own transaction, which may write, and commits where it answers.
 
 begin;
 set local role microblog_owner;

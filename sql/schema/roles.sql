@@ -98,8 +98,8 @@ alter role limiter set plan_cache_mode = force_generic_plan;
 alter role limiter set lock_timeout = '1s';
 alter role limiter set idle_in_transaction_session_timeout = '5s';
 
--- The proxy asks one question at a time in a session, and would rather have no answer than a late one. All it
--- writes are counts, which a crash may forget.
+-- The proxy would rather have no answer than a late one. All it writes are counts, which a crash may
+-- forget.
 alter role proxy set synchronous_commit = off;
 -- Few statements, always the same: planning them costs as much as running them.
 alter role proxy set plan_cache_mode = force_generic_plan;

@@ -1,5 +1,6 @@
 """Pages of feeds that the database gives the proxy itself, without PostgREST: the same answers."""
 
+import re
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from microblog.page_cache import Proxy
 from microblog.stack.process import wait_for
 from tests.support.actors import DEADLINE
 from tests.support.client import Api, Member, expect, refused
+from tests.support.database import Database
 from tests.support.horizon import forget
 from tests.support.servers import Served, serve_api
 
@@ -26,6 +28,16 @@ BESIDE = {
     "content-length",
     "content-profile",
 }
+
+
+PLACES = 8  # connections of a thread (api/feeds.lua)
+
+
+def proxy_threads(api: Served) -> int:
+    """Threads of the API's proxy."""
+    info = Proxy(api.admin).ask("show info")
+    (threads,) = re.findall(r"^Nbthread: (\d+)$", info, re.MULTILINE)
+    return int(threads)
 
 
 def is_direct(answer: httpx.Response) -> bool:
@@ -127,6 +139,7 @@ def test_what_is_asked_in_another_way_is_for_postgrest(
     options: dict[str, Any],
     status: int,
 ) -> None:
+    direct(api, "/rpc/feed_timeline", town[0].token)  # the database is asked at the moment
     options = {"method": "GET", **options}
     method = options.pop("method")
     answer = api.request(method, f"/rpc/feed_timeline{query}", town[0].token, **options)
@@ -242,24 +255,27 @@ def test_each_page_is_counted_once_on_either_way_and_a_limit_holds(own_api: Serv
 
 
 def test_who_met_a_limit_is_asked_about_no_more_for_a_while(own_api: Served) -> None:
-    """The database makes the page before it counts: a flood of refusals would be dear."""
+    """The database makes the page before it counts: a flood of refusals would be dear.
+
+    What only the question reads is locked, so that one that is asked has no answer.
+    """
     own_api.database.run("delete from app.rate_limit_exemptions")
     own_api.database.run(
         "update app.rate_limits set quota = case name when 'feeds' then 3 else 100000 end"
     )
-    questions = (
-        "select coalesce(sum(calls), 0) from extensions.pg_stat_statements"
-        " where query like '%app.feed_answer(%' and dbid = (select oid from pg_database"
-        " where datname = current_database())"
-    )
     reader, other = own_api.signups(2)
-    for _ in range(4):
-        reader.get("/rpc/feed_timeline")
-    before = own_api.database.value(questions)
-    for _ in range(30):
-        refused(429, "rate_limited", reader.get("/rpc/feed_timeline"))
-    assert own_api.database.value(questions) - before < 15
-    direct(own_api, "/rpc/feed_timeline", other.token)
+    for member in (reader, other):
+        direct(own_api, "/rpc/feed_timeline", member.token)
+    with own_api.database.superuser() as holder:
+        while reader.get("/rpc/feed_timeline").status_code == 200:
+            pass
+        before = Proxy(own_api.admin).answered()["feeds_fallback"]
+        with holder.transaction():
+            holder.execute("lock table app.secrets in access exclusive mode")
+            refused(429, "rate_limited", reader.get("/rpc/feed_timeline"))
+            assert Proxy(own_api.admin).answered()["feeds_fallback"] == before
+            expect(200, other.get("/rpc/feed_timeline"))
+            assert Proxy(own_api.admin).answered()["feeds_fallback"] == before + 1
 
 
 def test_no_rule_no_header(own_api: Served) -> None:
@@ -269,24 +285,52 @@ def test_no_rule_no_header(own_api: Served) -> None:
     assert not any("ratelimit" in name for name in page.headers)
 
 
-def test_a_crowd_waits_for_its_turns_and_all_get_their_pages(own_api: Served) -> None:
-    """More at once than the proxy has connections for; who is not asked for in time goes on."""
-    members = own_api.signups(4)
+@pytest.fixture
+def patient(database: Database) -> Iterator[Served]:
+    """An API whose proxy gives the database time."""
+    with serve_api(database, MICROBLOG_FEED_SECONDS=str(DEADLINE)) as api:
+        yield api
+
+
+def test_more_than_there_are_places_wait_for_their_turns_and_get_their_own_pages(
+    patient: Served,
+) -> None:
+    """What the question reads is locked until every place is taken: the others are in line then."""
+    members = patient.signups(4)
     for member in members:
         member.write(f"of {member.id}")
-    pages = [direct(own_api, "/rpc/feed_timeline", member.token).content for member in members]
-    before = Proxy(own_api.admin).answered()
+    pages = [direct(patient, "/rpc/feed_timeline", member.token).content for member in members]
+    waiting = (
+        "select count(*) from pg_stat_activity"
+        " where usename = 'proxy' and datname = current_database() and wait_event_type = 'Lock'"
+    )
+    for limit in ("lock_timeout", "statement_timeout"):
+        patient.database.run(
+            f"alter role proxy in database {patient.database.name} set {limit} = '10min'"
+        )
+    patient.database.run(
+        "select pg_terminate_backend(pid, 10000) from pg_stat_activity"
+        " where usename = 'proxy' and datname = current_database()"
+    )
+    before = Proxy(patient.admin).answered()
 
-    def ask(number: int) -> bool:
+    def ask(number: int) -> None:
         answer = members[number % 4].get("/rpc/feed_timeline")
         assert expect(200, answer).content == pages[number % 4]
-        return is_direct(answer)
 
     with ThreadPoolExecutor(60) as pool:
-        asked = list(pool.map(ask, range(600)))
-    after = Proxy(own_api.admin).answered()
-    assert after["feeds_direct"] - before["feeds_direct"] == sum(asked) > 0
-    assert after["feeds_fallback"] - before["feeds_fallback"] == 600 - sum(asked)
+        with patient.database.superuser() as holder, holder.transaction():
+            holder.execute("lock table app.secrets in access exclusive mode")
+            asked = [pool.submit(ask, number) for number in range(60)]
+            places = PLACES * proxy_threads(patient)
+            wait_for(
+                lambda: patient.database.value(waiting) == places, DEADLINE, "all places taken"
+            )
+        for one in asked:
+            one.result(DEADLINE)
+    after = Proxy(patient.admin).answered()
+    assert after["feeds_fallback"] == before["feeds_fallback"]
+    assert after["feeds_direct"] - before["feeds_direct"] == 60
 
 
 def test_after_a_crowd_that_went_away_pages_come_from_the_database_again(own_api: Served) -> None:
@@ -323,3 +367,18 @@ def test_the_feeds_go_on_while_postgrest_is_away(own_api: Served) -> None:
     rest.stop()
     wait_for(lambda: reader.get("/rpc/me").status_code == 503, DEADLINE, "PostgREST to be away")
     assert direct(own_api, "/rpc/feed_timeline", reader.token).content == page.content
+
+
+def test_a_page_that_takes_too_long_stops_nobody_else_s(own_api: Served) -> None:
+    """Its reader is left to PostgREST for a while, which makes the page as well."""
+    reader, other = own_api.signups(2)
+    for member in (reader, other):
+        member.write("here")
+        direct(own_api, "/rpc/feed_timeline", member.token)
+    made = own_api.database.value("select pg_get_functiondef('app.feed_body'::regproc)")
+    late = f"begin perform pg_sleep({DEADLINE}) where app.current_user_id() = {reader.id};"
+    own_api.database.run(re.sub(r"\bbegin\b", late, made, count=1))
+    # One connection, and so one thread of the proxy, serves all of these.
+    assert not is_direct(expect(200, reader.get("/rpc/feed_timeline")))
+    assert sum(is_direct(expect(200, other.get("/rpc/feed_timeline"))) for _ in range(5)) >= 4
+    assert not is_direct(expect(200, reader.get("/rpc/feed_timeline")))
