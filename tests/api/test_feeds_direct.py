@@ -287,7 +287,9 @@ def test_no_rule_no_header(own_api: Served) -> None:
 
 @pytest.fixture
 def patient(database: Database) -> Iterator[Served]:
-    """An API whose proxy gives the database time."""
+    """An API whose proxy gives the database time, which that takes."""
+    for limit in ("lock_timeout", "statement_timeout"):
+        database.run(f"alter role proxy in database {database.name} set {limit} = '10min'")
     with serve_api(database, MICROBLOG_FEED_SECONDS=str(DEADLINE)) as api:
         yield api
 
@@ -303,14 +305,6 @@ def test_more_than_there_are_places_wait_for_their_turns_and_get_their_own_pages
     waiting = (
         "select count(*) from pg_stat_activity"
         " where usename = 'proxy' and datname = current_database() and wait_event_type = 'Lock'"
-    )
-    for limit in ("lock_timeout", "statement_timeout"):
-        patient.database.run(
-            f"alter role proxy in database {patient.database.name} set {limit} = '10min'"
-        )
-    patient.database.run(
-        "select pg_terminate_backend(pid, 10000) from pg_stat_activity"
-        " where usename = 'proxy' and datname = current_database()"
     )
     before = Proxy(patient.admin).answered()
 
