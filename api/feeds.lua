@@ -20,14 +20,15 @@ local seconds = tonumber(os.getenv("MICROBLOG_FEED_SECONDS")) or 0.2
 local seconds_new, seconds_waiting = 5 * seconds, 5 * seconds
 -- Connections of a thread, and how many may wait for one; seconds that a connection is kept on which
 -- nothing is asked.
-local most, most_waiting, seconds_kept = 8, 500, 60
+local most, most_waiting, seconds_kept = 8, 500, 300
 -- idle: {connection, since when}, the one used last at the end. busy: questions under way.
 local idle, busy, under_way, swept = {}, setmetatable({}, { __mode = "k" }), 0, 0
 -- Who waits for a turn, first come first served: line[first] to line[last], each with the time at which
 -- it will look again.
 local line, first, last = {}, 1, 0
--- Who is left to PostgREST, this second and the last, and why: "refused", because PostgREST looks at
--- limits before it makes a page; "late", because a page that takes long would be made twice.
+-- Who (a token, or a network) is left to PostgREST, this second and the last, and why: "refused", because
+-- PostgREST looks at limits before it makes a page; "late", because a page that takes long would be made
+-- twice.
 local left, left_before, left_at = {}, {}, 0
 -- How many were late in this second. When they are half of the places the database is spared: nothing
 -- is asked before rested.
@@ -55,11 +56,11 @@ local execute = message("E", "\0", pack(">I4", 0)) .. sync
 local parse = message("P", "feed\0",
   "select app.feed_answer($1, $2, $3, $4, $5, $6, $7, $8, $9)\0", pack(">I2", 0)) .. sync
 
--- Reads up to ReadyForQuery; gives the only row, whether the connection is still good, and whether this
--- was a refusal in our own words (SQLSTATE PGRST), after which it is. A connection that asks for a
--- password fails at its timeout.
+-- Reads up to ReadyForQuery; gives the only row, whether the connection is still good, and the words of
+-- a refusal of our own (SQLSTATE PGRST), after which it is. A connection that asks for a password fails
+-- at its timeout.
 local function answer(connection)
-  local row, well, is_refusal = nil, true, false
+  local row, well, refusal = nil, true, nil
   while true do
     local head = connection:receive(5)
     if not head then
@@ -72,10 +73,10 @@ local function answer(connection)
     elseif kind == "D" then
       row = body
     elseif kind == "E" then
-      is_refusal = body:find("\0CPGRST\0", 1, true) ~= nil
-      well = well and is_refusal
+      refusal = body:find("\0CPGRST\0", 1, true) and body
+      well = well and refusal
     elseif kind == "Z" then
-      return row, well, is_refusal
+      return row, well, refusal
     end
   end
 end
@@ -173,21 +174,21 @@ local function why_left(who)
   return left[who] or left_before[who]
 end
 
--- What the database says, or nil; and whether there was an answer. who: whose limits the question is
--- counted by.
-local function ask(who, ...)
-  local why = why_left(who)
+-- What the database says, or nil; and whether there was an answer. who and network: whose limits the
+-- question is counted by.
+local function ask(who, network, ...)
+  local why = why_left(who) or why_left(network)
   if not why and (clock() < rested or not turn()) then
     return nil, false
   end
-  why = why or why_left(who)
+  why = why or why_left(who) or why_left(network)
   if why then
     return nil, why == "refused"
   end
   local question, began = {}, clock()
   busy[question], under_way = true, under_way + 1
   local connection, time = take()
-  local row, well, is_refusal
+  local row, well, refusal
   if connection then
     local values = { ... }
     for i, value in ipairs(values) do
@@ -196,7 +197,7 @@ local function ask(who, ...)
     local bind = message("B", "\0feed\0", pack(">I2I2", 0, #values), table.concat(values),
       pack(">I2", 0))
     if connection:send(bind .. execute) then
-      row, well, is_refusal = answer(connection)
+      row, well, refusal = answer(connection)
     end
   end
   busy[question], under_way = nil, under_way - 1
@@ -217,8 +218,9 @@ local function ask(who, ...)
     end
     return nil, false
   end
-  if is_refusal then
-    left[who] = "refused"
+  if refusal then
+    local by_address = refusal:find('"Too many requests by address."', 1, true)
+    left[by_address and network or who] = "refused"
   end
   -- One column: its count, its length (-1: null), its text.
   if row and unpack(">i4", row, 3) >= 0 then
@@ -254,11 +256,11 @@ core.register_action("feed", { "http-req" }, function(txn)
   if socket == "" or not cursor:match("^%d*$") or tags:find("*", 1, true) then
     return
   end
-  local token, address = txn.f:http_auth_bearer() or "", txn.f:src()
+  local token, network = txn.f:http_auth_bearer() or "", txn:get_var("txn.network")
   local told, answered = ask(
-    token == "" and txn:get_var("txn.network") or token,
+    token == "" and network or token, network,
     token, txn.f:method(), txn.f:path(), cursor, txn.f:req_hdr("x-page-limit") or "",
-    txn:get_var("txn.representation") or "", tags, address, txn:get_var("txn.plain") and "t" or "f"
+    txn:get_var("txn.representation") or "", tags, txn.f:src(), txn:get_var("txn.plain") and "t" or "f"
   )
   if not answered then
     txn:set_var("txn.unanswered", true)

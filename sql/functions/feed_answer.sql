@@ -92,6 +92,10 @@ declare
   v_told text;
   v_body text;
 begin
+  -- A replica counts elsewhere.
+  if pg_is_in_recovery() then
+    return null;
+  end if;
   if cardinality(v_parts) not in (0, 3) or cursor !~ '^[0-9]{0,18}$' or "limit" !~ '^(|[1-9][0-9]?|100)$' or (
     select app.base64url(extensions.hmac(
       convert_to(v_parts[1] || '.' || v_parts[2], 'UTF8'), convert_to(s.value, 'UTF8'), 'sha256'

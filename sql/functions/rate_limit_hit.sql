@@ -542,7 +542,16 @@ begin
   v_ids := v_rules[6];
   if coalesce(cardinality(v_allowing), 0) < cardinality(v_ids) then
     if here then
-      perform app.http_error(429, 'rate_limited', 'Too many requests.');
+      perform app.http_error(429, 'rate_limited', case
+        when exists (
+          select
+          from app.rate_limits l
+          where l.id = any (v_ids)
+            and l.id <> all (coalesce(v_allowing, '{}'))
+            and (l.scope = 'address' or v_user_id is null)
+        ) then 'Too many requests by address.'
+        else 'Too many requests by user.'
+      end);
     end if;
     perform app.rate_limit_refuse_request(
       array(select i from unnest(v_ids) i where i <> all (coalesce(v_allowing, '{}'))),

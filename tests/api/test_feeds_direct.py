@@ -2,6 +2,7 @@
 
 import re
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -276,6 +277,84 @@ def test_who_met_a_limit_is_asked_about_no_more_for_a_while(own_api: Served) -> 
             assert Proxy(own_api.admin).answered()["feeds_fallback"] == before
             expect(200, other.get("/rpc/feed_timeline"))
             assert Proxy(own_api.admin).answered()["feeds_fallback"] == before + 1
+
+
+def test_of_an_address_that_met_its_limit_nobody_is_asked_about(own_api: Served) -> None:
+    """However many tokens there are: what is left of the question is PostgREST's."""
+    own_api.database.run("delete from app.rate_limit_exemptions")
+    members = own_api.signups(3)
+    for member in members:
+        direct(own_api, "/rpc/feed_timeline", member.token)
+    own_api.database.run(
+        "update app.rate_limits set quota = case name when 'address' then 1 else 100000 end"
+    )
+    with own_api.database.superuser() as holder:
+        while members[0].get("/rpc/feed_timeline").status_code == 200:
+            pass
+        before = Proxy(own_api.admin).answered()["feeds_fallback"]
+        with holder.transaction():
+            holder.execute("lock table app.secrets in access exclusive mode")
+            for member in members:
+                refused(429, "rate_limited", member.get("/rpc/feed_timeline"))
+        assert Proxy(own_api.admin).answered()["feeds_fallback"] == before
+
+
+def test_of_many_at_once_the_quota_gets_through_and_not_one_more(own_api: Served) -> None:
+    own_api.database.run("delete from app.rate_limit_exemptions")
+    own_api.database.run(
+        "update app.rate_limits set quota = case name when 'feeds' then 50 else 100000 end"
+    )
+    reader = own_api.signup()
+    reader.write("here")
+
+    def ask(_: int) -> tuple[int, bool]:
+        answer = reader.get("/rpc/feed_timeline")
+        return answer.status_code, is_direct(answer)
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(ask, range(100)))
+    assert Counter(status for status, _ in answers) == {200: 50, 429: 50}
+    assert any(came_direct for status, came_direct in answers if status == 200)
+
+
+def test_who_hangs_up_is_counted_all_the_same(own_api: Served) -> None:
+    """The question goes to its end, and what it counted stays."""
+    own_api.database.run("delete from app.rate_limit_exemptions")
+    own_api.database.run("update app.rate_limits set quota = 100000")
+    reader = own_api.signup()
+    direct(own_api, "/rpc/feed_timeline", reader.token)
+    made = own_api.database.value("select pg_get_functiondef('app.feed_body'::regproc)")
+    own_api.database.run(re.sub(r"\bbegin\b", "begin perform pg_sleep(0.1);", made, count=1))
+    buckets = "select hit_count from app.rate_limit_buckets where key = %s"
+    (before,) = own_api.database.values(buckets, [f"user {reader.id}"])
+    base = own_api.http.base_url
+    lines = ["GET /rpc/feed_timeline HTTP/1.1", "Host: x", f"Authorization: Bearer {reader.token}"]
+    head = "\r\n".join([*lines, "", ""])
+    asking = (
+        "select count(*) from pg_stat_activity"
+        " where usename = 'proxy' and datname = current_database() and wait_event = 'PgSleep'"
+    )
+    for number in range(1, 4):
+        with socket.create_connection((base.host, base.port)) as gone:
+            gone.sendall(head.encode())
+            wait_for(lambda: own_api.database.value(asking) > 0, DEADLINE, "a page being made")
+        wait_for(
+            lambda number=number: (
+                own_api.database.values(buckets, [f"user {reader.id}"]) == [before + number]
+            ),
+            DEADLINE,
+            "the count of a page that nobody waits for",
+        )
+
+
+def test_web_pages_of_the_list_may_read_a_page_that_came_directly(
+    api: Served, town: tuple[Member, Member, Member]
+) -> None:
+    origin = "http://localhost:3000"
+    page = direct(api, "/rpc/feed_timeline", town[0].token, Origin=origin)
+    usual = api.get("/rpc/feed_timeline", town[0].token, headers={"Origin": origin} | USUAL)
+    assert page.headers["Access-Control-Allow-Origin"] == origin
+    assert told(page) == told(usual)
 
 
 def test_no_rule_no_header(own_api: Served) -> None:

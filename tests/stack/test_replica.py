@@ -18,6 +18,8 @@ from tests.support.places import now, wait_until
 from tests.support.replica import replica_of, serve_replica, wait_for_replay
 from tests.support.servers import serve_rest
 
+# As the proxy asks, for whom no rule counts here.
+QUESTION = "select app.feed_answer(%s, 'GET', '/rpc/feed_mine', '', '', '1', '', '', true)"
 FEEDS = "select hits from dba.rate_limit_keys where rule = 'feeds'"
 
 
