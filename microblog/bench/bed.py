@@ -19,6 +19,7 @@ from microblog.bench.generators import vegeta
 from microblog.bench.result import Data
 from microblog.bench.scenario import BENCH, STACKS, Load, Users
 from microblog.errors import StackError
+from microblog.page_cache import Proxy
 from microblog.seed import PRESETS, seed
 from microblog.seed.shape import Shape
 from microblog.settings import DEFAULT_STACK, Settings
@@ -64,6 +65,13 @@ select count(*)
 from dba.drift_sample(array(
   select u.id from app.users u order by u.id > 21, hashint8(u.id), u.id limit %(users)s
 ))
+"""
+SET = """
+select s.name, current_setting(s.name)
+from pg_settings s
+where s.source in ('configuration file', 'command line')
+  and s.name !~ 'director|_file|port$|listen_|log|ssl|preload|cluster_name|timezone|lc_'
+order by s.name
 """
 BUSY = """
 select count(*)
@@ -468,6 +476,14 @@ class Bed:
         if self.replica and (pid := postgres.postmaster_pid(self.replica)):
             found.setdefault("postgres", []).append(pid)
         return found
+
+    def fallbacks(self) -> int:
+        """Return for how many feeds the stack's proxy got no answer of the database in time."""
+        return Proxy(proxy.admin_socket(self.settings)).answered()["feeds_fallback"]
+
+    def postgresql_settings(self) -> dict[str, str]:
+        """Return what this stack sets of PostgreSQL; no paths, no addresses, no logging."""
+        return {f"postgresql.{name}": value for name, value in self.connection.execute(SET)}
 
     # -- who asks --------------------------------------------------------------------------------
 

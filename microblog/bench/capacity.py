@@ -14,6 +14,8 @@ from microblog.bench.scale_result import Scaling
 from microblog.errors import StackError
 
 PAGE_SCENARIOS = ("timeline-floors", "reference-run")  # the first that was run tells a page's cost
+# The side of it that tells what a page costs where the proxy does not reach the database's socket.
+FAR_SIDE = "timeline by way of PostgREST"
 CHUNK = 5000  # followers served by the subject of fan-out-chunk
 DAY = 86_400
 DATABASE = ("postgres", "pgbouncer", "worker")
@@ -53,6 +55,7 @@ class Unit:
     follows_each: float
     page_database: float
     page_http: float
+    page_far: float  # of the database, for a page by way of PostgREST on another machine
     post: float
     post_wal: float
     row: float
@@ -82,7 +85,8 @@ class Need:
     """What so many users need at the peak: per second, in cores, MB/s of WAL and TB of disk.
 
     ``memory_gb`` is what pages are read from on a day, ``iops`` blocks read and written at random
-    in a second.
+    in a second. ``cores_far`` takes the place of ``cores_pages`` where PostgREST and HAProxy are on
+    other machines.
     """
 
     users: float
@@ -91,6 +95,7 @@ class Need:
     rows: float
     cores_http: float
     cores_pages: float
+    cores_far: float
     cores_writes: float
     cores_logins: float
     memory_gb: float
@@ -127,7 +132,9 @@ def _part(one: Round, *, database: bool) -> float:
 
 def units(run: Run, scaling: Scaling | None = None) -> Range:
     """Take the costs out of a run; raise StackError where one was not measured."""
-    page = _of(run, *PAGE_SCENARIOS).subject
+    pages = _of(run, *PAGE_SCENARIOS)
+    page = pages.subject
+    far = next((one for one in pages.sides if one.name == FAR_SIDE and one.rounds), page)
     post = _of(run, "posting-storm").subject
     chunk = _of(run, "fan-out-chunk").subject
     data = run.data
@@ -149,6 +156,7 @@ def units(run: Run, scaling: Scaling | None = None) -> Range:
             follows_each=data.follows / data.users,
             page_database=of(page, lambda one: _part(one, database=True)),
             page_http=of(page, lambda one: _part(one, database=False)),
+            page_far=of(far, lambda one: _part(one, database=True)),
             post=of(post, figures.served_cpu),
             post_wal=of(post, wal),
             row=of(chunk, figures.served_cpu) / CHUNK,
@@ -194,6 +202,7 @@ def need(users: float, unit: Unit, assumed: Assumptions) -> Need:
         rows=rows,
         cores_http=pages * unit.page_http / 1000 / assumed.busy,
         cores_pages=pages * unit.page_database * dearer / 1000 / assumed.busy,
+        cores_far=pages * unit.page_far * dearer / 1000 / assumed.busy,
         cores_writes=(posts * unit.post + rows * unit.row) / 1000 / assumed.busy,
         cores_logins=logins * assumed.login_ms / 1000 / assumed.busy,
         memory_gb=hot / 1e9,
@@ -209,7 +218,9 @@ def ends(unit: Unit, assumed: Assumptions) -> dict[str, float]:
         "cores, everything on one machine": lambda n: (
             (n.cores_database + n.cores_http) / assumed.cores
         ),
-        "cores, PostgREST and HAProxy elsewhere": lambda n: n.cores_database / assumed.cores,
+        "cores, PostgREST and HAProxy elsewhere": (
+            lambda n: (n.cores_far + n.cores_writes + n.cores_logins) / assumed.cores
+        ),
         "cores, pages read from replicas too": (
             lambda n: (n.cores_writes + n.cores_logins) / assumed.cores
         ),
@@ -271,6 +282,7 @@ def markdown(
     measured = [
         ["CPU of a page, database", cost("page_database")],
         ["CPU of a page, HAProxy and PostgREST", cost("page_http")],
+        ["CPU of a page by way of PostgREST, database", cost("page_far")],
         ["growth of a page's cost with users", growth],
         ["CPU of a post, all of the stack", cost("post")],
         ["WAL of a post", cost("post_wal", " B")],

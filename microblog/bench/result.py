@@ -87,6 +87,8 @@ class Round(msgspec.Struct, kw_only=True):
     percentile in ms; latencies contain it. ``over_time`` are answers of each whole second.
     ``settle`` is how long after the load's end the jobs it had queued took, in seconds; ``left``
     how many of them there were at its end.
+    ``fallbacks`` are pages of feeds that the database gave the proxy no answer for in time,
+    so that PostgREST made them.
     ``checked`` answers were compared with the definition; ``wrong`` says which were not as it says.
     """
 
@@ -106,6 +108,7 @@ class Round(msgspec.Struct, kw_only=True):
     over_time: list[int] = []
     settle: float = 0.0
     left: int = 0
+    fallbacks: int = 0
     checked: int = 0
     wrong: list[str] = []
     cost: Cost = msgspec.field(default_factory=Cost)

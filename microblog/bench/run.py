@@ -86,7 +86,7 @@ def run_scenarios(
             uncommitted_changes=changed,
             versions=bed.versions(),
             machine=machine,
-            settings=record.described(settings),
+            settings=record.described(settings) | bed.postgresql_settings(),
             data=data,
             seed=seed,
             rounds=rounds,
@@ -292,6 +292,7 @@ class Turner:
         for file in load.queue:
             bed.run_sql(file)
         at = datetime.now(UTC).isoformat(timespec="seconds")
+        fallbacks = bed.fallbacks()
         with bed.worker(load.worker), Meter(bed.connection, bed.pids()) as meter:
             outcome = self.send(job)
             meter.generator = outcome.cpu or None
@@ -300,6 +301,7 @@ class Turner:
             if load.queue:  # what was queued on purpose is not waited for
                 bed.forget(begun)
             settle = bed.settle() if load.worker == "runs" else 0.0
+        fallbacks = bed.fallbacks() - fallbacks
         bed.settle()
         samples = [one for one in outcome.samples if one.user not in set(outcome.unsteady)]
         if not outcome.count:
@@ -334,6 +336,7 @@ class Turner:
             over_time=outcome.over_time,
             settle=round(settle, 3),
             left=left,
+            fallbacks=fallbacks,
             checked=len(samples),
             wrong=wrong,
             cost=meter.cost,

@@ -22,6 +22,7 @@ UNIT = Unit(
     follows_each=50,
     page_database=0.3,
     page_http=0.4,
+    page_far=0.5,
     post=2.0,
     post_wal=5000,
     row=0.004,
@@ -79,6 +80,12 @@ def test_costs_are_taken_out_of_a_run(run: Run) -> None:
     found = capacity.units(run).middle
     assert found.page_database == pytest.approx(0.3)
     assert found.page_http == pytest.approx(0.4)
+    assert found.page_far == found.page_database, "no side says otherwise"
+    floors = run.scenario("timeline-floors")
+    assert floors is not None
+    floors.sides[1].name = capacity.FAR_SIDE
+    floors.sides[1].rounds = costing({"postgres": 0.5, "postgrest": 0.3}, 0, 1000)
+    assert capacity.units(run).middle.page_far == pytest.approx(0.5)
     assert found.post == pytest.approx(2.0)
     assert found.post_wal == 5000
     assert found.row == pytest.approx(0.2 * 1000 / 10 / 5000)
@@ -97,6 +104,7 @@ def test_a_need_is_what_a_pocket_calculator_says() -> None:
     assert found.rows == pytest.approx(2500)
     assert found.cores_pages == pytest.approx(1000 * 0.0003 / 0.5)
     assert found.cores_http == pytest.approx(1000 * 0.0004 / 0.5)
+    assert found.cores_far == pytest.approx(1000 * 0.0005 / 0.5)
     assert found.cores_writes == pytest.approx((100 * 0.002 + 2500 * 0.000004) / 0.5)
     assert found.wal_mb == pytest.approx((100 * 5000 + 2500 * 150) / 1e6)
     logins = 1e6 / 30 / 86_400 * 2

@@ -322,6 +322,7 @@ def test_what_lessens_a_runs_worth_is_said_first() -> None:
     one.cost.cpu |= {"others": 2.0, "generator": 0.9 * one.seconds * made.machine.cores}
     made.scenarios[0].subject.threads = 8
     one.lateness = 20.0
+    one.fallbacks = one.count // 10
     one.latency.mean = 1000 * 1.2 * 250 / one.rate
     told = " ".join(warnings(made))
     for sentence in (
@@ -331,6 +332,7 @@ def test_what_lessens_a_runs_worth_is_said_first() -> None:
         "threads were busy 90%",
         "20 ms late",
         "says 300 at once",
+        f"{one.fallbacks} pages came by way of PostgREST",
     ):
         assert sentence in told
 

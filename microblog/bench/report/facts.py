@@ -6,6 +6,7 @@ from microblog.bench.result import Run, Side
 NOISY = 0.05  # of the machine used by strangers
 BUSY_GENERATOR = 0.8  # of the time of each thread that the generator has
 CROWDED = 1.15  # as many at once as clients, if rate and latency are right (Little's law)
+FALLBACKS = 0.01  # of the answers: beyond it another way was measured than is meant
 LATE_MS = 5.0  # of the generator's own making, 99th percentile
 
 
@@ -85,6 +86,12 @@ def _of_sides(run: Run) -> list[str]:
                 found.append(
                     f"{one.name}/{side.name}: rate × mean latency says {words.number(crowd)} at "
                     f"once, but there were {side.clients} clients; one of the two is wrong."
+                )
+            missed = sum(each.fallbacks for each in side.rounds)
+            if missed > FALLBACKS * sum(each.count for each in side.rounds):
+                found.append(
+                    f"{one.name}/{side.name}: {missed} pages came by way of PostgREST, because the "
+                    "database gave the proxy no answer in time."
                 )
             late = max((each.lateness for each in side.rounds), default=0.0)
             if late > LATE_MS:

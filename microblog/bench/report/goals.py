@@ -9,6 +9,7 @@ GOALS = (  # in this order
     *("largest-author", "fan-out-all", "queue-full", "queue-full-job"),
     *("storage", "profile", "profile-sql"),
     *("follow-storm", "reference-run", "seeding", "seeding-memory"),
+    *("limits", "login-flood", "celebrity-post", "deep-paging", "twip"),
     *("conditional-timeline", "page-cache", "page-cache-latency"),
 )
 

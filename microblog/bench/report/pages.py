@@ -107,7 +107,7 @@ def _scenario(scenario: ScenarioResult) -> list[str]:
     head = [f"`{scenario.name}`", words.measure(scenario), "ratio"]
     more, cells = costs(scenario)
     if timed:
-        head += ["p50 ms", "p99 ms", "lost", *more]
+        head += ["p50 ms", "p99 ms", "p99.9 ms", "lost", *more]
     rows = []
     for side in scenario.sides:
         if not side.rounds:
@@ -122,7 +122,10 @@ def _scenario(scenario: ScenarioResult) -> list[str]:
         ]
         if timed:
             latency = figures.latency(side)
-            row += [words.number(one) if one else "–" for one in (latency.p50, latency.p99)]
+            row += [
+                words.number(one) if one else "–"
+                for one in (latency.p50, latency.p99, latency.p99_9)
+            ]
             row += [words.number(figures.lost(side)), *cells[side.name]]
         rows.append(row)
     return [
