@@ -160,11 +160,12 @@ class Target(msgspec.Struct, kw_only=True):
 
     ``of`` is the operation that a percentile is of (empty: of all), or the process that cpu is of
     (empty: all of the stack). cpu is ms of an answer. With ``to``, a side: a multiple of what that
-    side has.
+    side has. ``aim`` is what it would better be.
     """
 
     what: str
     value: float
+    aim: float | None = None
     bound: Literal["at least", "at most"]
     source: str = ""
     side: str = ""

@@ -492,3 +492,11 @@ def test_every_reason_is_of_a_target_that_there_is() -> None:
             f"{target.side}: {words.bound(target, scenario.unit)}" for target in scenario.targets
         ]
         assert all(any(one.endswith(end) for one in asked) for end in ends), name
+
+
+def test_a_bound_tells_what_would_be_better_too(made: Run) -> None:
+    side = made.scenarios[0].subject
+    for value, aim, told in ((1e9, 1e9, "reached"), (1e9, 0.0, "missed")):
+        target = Target(what="p95", value=value, aim=aim, bound="at most")
+        verdict = figures.verdict(side, target)
+        assert (verdict.mark, verdict.found.split()[-1]) == ("reached", told)

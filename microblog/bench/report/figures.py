@@ -207,8 +207,13 @@ def verdict(side: Side, target: Target, scenario: ScenarioResult | None = None) 
         asked = f"{target.side}: {asked}"
     reason = "" if judged == "reached" or scenario is None else reasons.why(scenario.name, asked)
     shown = words.times if target.to else words.number
-    spread = f" ({shown(min(rounds))} to {shown(max(rounds))})" if len(rounds) > 1 else ""
-    return Verdict(asked, shown(found) + spread, judged, target.source, reason)
+    told = shown(found)
+    if len(rounds) > 1:
+        told += f" ({shown(min(rounds))} to {shown(max(rounds))})"
+    if target.aim is not None:
+        hit = mark(found, rounds, target.aim, least=target.bound == "at least")
+        told += f", the aim of {shown(target.aim)} {hit}"
+    return Verdict(asked, told, judged, target.source, reason)
 
 
 def reached(ratio: Ratio, scenario: ScenarioResult) -> Mark | None:
