@@ -131,7 +131,7 @@ def test_health_and_up_have_short_names(api: Served) -> None:
     assert health["status"] == "degraded", "no worker runs beside the tests"
     assert health["worker"]["alive"] == 0
     assert set(health["queue"]) == {"depth", "oldest_age_seconds", "dead"}
-    figures = {"hits", "misses", "bytes", "age_seconds", "invalidations", "conditional"}
+    figures = {"hits", "misses", "bytes", "age_seconds", "invalidations", "conditional", "feeds"}
     assert set(health["cache"]) == figures
     assert health["cache"]["hits"] is None
 
