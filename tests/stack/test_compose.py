@@ -115,7 +115,8 @@ def test_haproxy_reads_the_same_files_and_gets_every_variable_they_name() -> Non
     optional = set(re.findall(r"\$\{(\w+)-", text))
     scripts = "".join(path.read_text() for path in (ROOT / "api").glob("*.lua"))
     named |= set(re.findall(r"%\[env\((\w+)\)\]", text))
-    named |= set(re.findall(r'os\.getenv\("(\w+)"\)', scripts))
+    optional |= set(re.findall(r'tonumber\(os\.getenv\("(\w+)"\)\) or', scripts))
+    named |= set(re.findall(r'os\.getenv\("(\w+)"\)', scripts)) - optional
     here = set(proxy.environment(Settings(), "", 0, Path("admin.sock")))
     assert named == here
     assert named <= set(service["environment"]) <= named | optional
