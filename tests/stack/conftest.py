@@ -118,7 +118,12 @@ def run_proxy(tmp_path: Path) -> Iterator[Callable[..., str]]:
                 "haproxy",
                 proxy.argv(Settings(), servers),
                 tmp_path / f"haproxy-{port}.log",
-                env={**os.environ, **proxy.environment(Settings(), "127.0.0.1", port, admin)},
+                env={
+                    **os.environ,
+                    **proxy.environment(Settings(), "127.0.0.1", port, admin),
+                    # No database belongs to it; a stack that runs here has one.
+                    "MICROBLOG_DATABASE_SOCKET": "",
+                },
             )
             cleanup.enter_context(process)
             process.wait_ready(lambda: rest.http_status(port, ready) is not None)
