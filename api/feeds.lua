@@ -246,8 +246,12 @@ core.register_task(function()
   end
 end)
 
-local function headers(told)
-  return told:gmatch('{"([^"]+)": "(.-[^\\])"}')
+-- Gives an answer, a reply or an applet's, the headers that the database told, and its date.
+local function add_headers(answer, told, converters)
+  answer:add_header("Date", converters:http_date(core.now().sec))
+  for name, value in told:gmatch('{"([^"]+)": "(.-[^\\])"}') do
+    answer:add_header(name, (value:gsub("\\", "")))
+  end
 end
 
 core.register_action("feed", { "http-req" }, function(txn)
@@ -272,10 +276,7 @@ core.register_action("feed", { "http-req" }, function(txn)
   elseif told then
     conditional(txn, "short")
     local reply = txn:reply({ status = 304 })
-    reply:add_header("Date", txn.c:http_date(core.now().sec))
-    for name, value in headers(told) do
-      reply:add_header(name, (value:gsub("\\", "")))
-    end
+    add_headers(reply, told, txn.c)
     txn:done(reply)
   end
 end)
@@ -286,10 +287,7 @@ core.register_service("feed", "http", function(applet)
   local line_end = told:find("\n", 1, true)
   local body = told:sub(line_end + 1)
   applet:set_status(200)
-  applet:add_header("Date", applet.c:http_date(core.now().sec))
-  for name, value in headers(told:sub(1, line_end - 1)) do
-    applet:add_header(name, (value:gsub("\\", "")))
-  end
+  add_headers(applet, told:sub(1, line_end - 1), applet.c)
   applet:add_header("Content-Length", tostring(#body))
   applet:start_response()
   applet:send(body)

@@ -4,8 +4,9 @@
 begin;
 set local role microblog_owner;
 
--- app.pre_request (or app.feed_answer) sets microblog.user_id once per request, after it has checked the session, so
--- that nothing else has to parse the claims again. A plain expression: it is inlined everywhere.
+-- app.pre_request (or app.feed_answer) sets microblog.user_id once per request, after it has checked
+-- the session, so that nothing else has to parse the claims again. A plain expression: it is inlined
+-- everywhere.
 create function app.current_user_id()
 returns bigint
 language sql
