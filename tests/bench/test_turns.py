@@ -132,7 +132,7 @@ def test_a_walk_that_is_never_at_its_end_is_wrong(
     walk = Load(name="walk", calls=[Call(name="page", path="/feed?cursor={cursor}")])
     made = turner(scenario(walk, warmup=0))
     outcome = Outcome(operations={"page": Tally(count=9)}, seconds=1.0, deepest=deepest)
-    quiet = {"ready": False, "queued": 0, "prove": [], "settle": 0.0}
+    quiet = {"ready": False, "queued": 0, "fallbacks": 0, "prove": [], "settle": 0.0}
     for name, value in (quiet | {"forget": None, "pids": {}}).items():
         monkeypatch.setattr(Bed, name, lambda *_, value=value, **__: value, raising=False)
     monkeypatch.setattr(Bed, "worker", lambda *_: nullcontext(), raising=False)
