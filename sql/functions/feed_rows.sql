@@ -36,7 +36,8 @@ as $$
 declare
   v_rows constant integer := app.page_limit("limit") + 1;
   v_top constant bigint := app.page_top(cursor);
-  v_own_id constant bigint := case when with_own then app.current_user_id() end;
+  v_user_id constant bigint := app.current_user_id();
+  v_own_id constant bigint := case when with_own then v_user_id end;
   v_horizon bigint;
   v_pulled bigint[];
   v_found integer;
@@ -46,7 +47,7 @@ begin
   select
       greatest(
         h.post_id,
-        (select s.complete_from from app.feed_states s where s.user_id = app.current_user_id())
+        (select s.complete_from from app.feed_states s where s.user_id = v_user_id)
       ),
       array(
         select r.author_id
@@ -54,7 +55,7 @@ begin
         where (
           select true
           from app.follows f
-          where f.follower_id = app.current_user_id() and f.followed_id = r.author_id
+          where f.follower_id = v_user_id and f.followed_id = r.author_id
         )
       )
     into v_horizon, v_pulled

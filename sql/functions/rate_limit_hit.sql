@@ -3,8 +3,8 @@
 -- requires: functions/http_error
 -- requires: functions/response_header
 --
--- What a request does about its limits: finds the rules that concern it, has the call counted, in
--- another session but for pages that the proxy asks for, and reports or refuses.
+-- What a request does about its limits: finds the rules that concern it, has the call counted in
+-- another session, and reports or refuses.
 --
 -- The other session is one libpq connection (dblink) that each backend keeps. It counts and commits
 -- by itself, so that reads, refused calls and failed logins count, however the request ends; on a
@@ -229,53 +229,94 @@ create function app.rate_limit_rules(
   further_rows integer
 )
 returns text
-language sql
+language plpgsql
 stable
-begin atomic
-  select concat_ws(
-    chr(10),
-    date_part('epoch', statement_timestamp()),
-    request,
-    format('execute %s (%L, %L, %L, array[%s], %s, null)',
-      case when pg_is_in_recovery() then 'take_from_replica' else 'take' end,
-      array_agg(r.id), array_agg(r.window_seconds), array_agg(r.quota), string_agg(r.key, ', '),
-      coalesce(further_rows, 1)),
-    count(*),
-    coalesce(array_agg(r.id) filter (where r.is_dry_run), '{}'),
-    coalesce(array_agg(r.id), '{}'),
-    (select count(*) > 0 from app.rate_limit_exemptions),
-    array_agg(r.window_seconds),
-    array_agg(r.quota),
-    array_agg(r.key_here),
-    string_agg(r.headers, chr(10))
-  )
-  from (
-    select l.id, l.window_seconds, l.quota, l.is_dry_run,
-      case
-        when l.scope = 'username' then '%3$L'
-        when l.scope = 'user' and has_user then '''user %1$s'''
-        else '%2$L'
-      end as key,
-      case when l.scope = 'user' and has_user then 'user %1$s' else '%2$s' end as key_here,
-      format(
-        '[{"X-RateLimit-Limit": "%2$s"}, {"X-RateLimit-Remaining": "%%1$s"},'
-        ' {"X-RateLimit-Reset": "%%2$s"}, {"RateLimit-Policy": "\"%1$s\";q=%2$s;w=%3$s"},'
-        ' {"RateLimit": "\"%1$s\";r=%%1$s;t=%%3$s"}]',
-        l.name, l.quota, l.window_seconds
-      ) as headers
-    from app.rate_limits l
-    where l.is_enabled
-      and rate_limit_rules.method = any (l.methods)
-      and rate_limit_rules.path ~ l.path_pattern
-      and (l.scope = 'username') = has_username
-      and (l.scope <> 'anonymous' or not has_user)
-      and (l.counts_rows or further_rows is null)
-    order by l.scope = 'address', l.id
-  ) r;
-end;
+as $$
+begin
+  return (
+    select concat_ws(
+      chr(10),
+      date_part('epoch', statement_timestamp()),
+      request,
+      format('execute %s (%L, %L, %L, array[%s], %s, null)',
+        case when pg_is_in_recovery() then 'take_from_replica' else 'take' end,
+        array_agg(r.id), array_agg(r.window_seconds), array_agg(r.quota), string_agg(r.key, ', '),
+        coalesce(further_rows, 1)),
+      count(*),
+      coalesce(array_agg(r.id) filter (where r.is_dry_run), '{}'),
+      coalesce(array_agg(r.id), '{}'),
+      (select count(*) > 0 from app.rate_limit_exemptions),
+      array_agg(r.window_seconds),
+      array_agg(r.quota),
+      array_agg(r.key_here),
+      string_agg(r.headers, chr(10))
+    )
+    from (
+      select l.id, l.window_seconds, l.quota, l.is_dry_run,
+        case
+          when l.scope = 'username' then '%3$L'
+          when l.scope = 'user' and has_user then '''user %1$s'''
+          else '%2$L'
+        end as key,
+        case when l.scope = 'user' and has_user then 'user %1$s' else '%2$s' end as key_here,
+        format(
+          '[{"X-RateLimit-Limit": "%2$s"}, {"X-RateLimit-Remaining": "%%1$s"},'
+          ' {"X-RateLimit-Reset": "%%2$s"}, {"RateLimit-Policy": "\"%1$s\";q=%2$s;w=%3$s"},'
+          ' {"RateLimit": "\"%1$s\";r=%%1$s;t=%%3$s"}]',
+          l.name, l.quota, l.window_seconds
+        ) as headers
+      from app.rate_limits l
+      where l.is_enabled
+        and rate_limit_rules.method = any (l.methods)
+        and rate_limit_rules.path ~ l.path_pattern
+        and (l.scope = 'username') = has_username
+        and (l.scope <> 'anonymous' or not has_user)
+        and (l.counts_rows or further_rows is null)
+      order by l.scope = 'address', l.id
+    ) r
+  );
+end
+$$;
 
 comment on function app.rate_limit_rules(text, text, text, boolean, boolean, integer) is
   'The enabled rules for a kind of request, in the form in which a session keeps them for half a second';
+
+-- Looking the rules up anew for every request would cost a third of all there is to do.
+create function app.rate_limit_rules_kept(
+  method text,
+  path text,
+  has_user boolean,
+  has_username boolean,
+  further_rows integer
+)
+returns text[]
+language plpgsql
+volatile
+as $$
+declare
+  v_request constant text := concat(method, path, has_user, has_username, further_rows);
+  -- Sixteen settings, not one for each request: every commit walks through them all.
+  v_cache constant text := 'microblog.rate_limits_' || (hashtext(v_request) & 15);
+  v_rules text[] := string_to_array(current_setting(v_cache, true), chr(10));
+begin
+  if v_rules[2] is distinct from v_request
+    or v_rules[1]::double precision < date_part('epoch', statement_timestamp()) - 0.5
+  then
+    v_rules := string_to_array(
+      set_config(
+        v_cache,
+        app.rate_limit_rules(v_request, method, path, has_user, has_username, further_rows),
+        false
+      ),
+      chr(10)
+    );
+  end if;
+  return v_rules;
+end
+$$;
+
+comment on function app.rate_limit_rules_kept(text, text, boolean, boolean, integer) is
+  'The lines of app.rate_limit_rules, as they were within the last half second';
 
 -- Sets the headers X-RateLimit-* (reset: seconds since 1970) and RateLimit, RateLimit-Policy
 -- (draft-ietf-httpapi-ratelimit-headers). Of several hits of one request the tighter one is told.
@@ -447,8 +488,7 @@ comment on function app.rate_limit_refuse_request(smallint[], text, integer, int
 -- the few and long ones, and rules that are kept as text ready for use.
 create function app.rate_limit_hit(
   username text default null,
-  further_rows integer default null,
-  here boolean default false
+  further_rows integer default null
 )
 returns void
 language plpgsql
@@ -462,36 +502,15 @@ declare
   v_address text := split_part(
     split_part(current_setting('request.headers', true), '"x-forwarded-for":"', 2), '"', 1
   );
-  v_request constant text := concat(
+  v_rules constant text[] := app.rate_limit_rules_kept(
     current_setting('request.method', true), current_setting('request.path', true),
-    v_user_id is null, username is null, further_rows
+    v_user_id is not null, username is not null, further_rows
   );
-  v_cache constant text := 'microblog.rate_limits_' || (hashtext(v_request) & 15);
-  v_rules text[] := string_to_array(current_setting(v_cache, true), chr(10));
   v_ids smallint[];
   v_allowing smallint[];
   v_tightest bigint[];
-  v_taken record;
   v_told text;
 begin
-  -- Looking the rules up anew for every request would cost a third of all this. Sixteen settings,
-  -- not one for each request: every commit walks through them all.
-  if v_rules[2] is distinct from v_request
-    or v_rules[1]::double precision < date_part('epoch', statement_timestamp()) - 0.5
-  then
-    v_rules := string_to_array(
-      set_config(
-        v_cache,
-        app.rate_limit_rules(
-          v_request, current_setting('request.method', true),
-          current_setting('request.path', true), v_user_id is not null, username is not null,
-          further_rows
-        ),
-        false
-      ),
-      chr(10)
-    );
-  end if;
   if v_rules[4] = '0' then
     return;
   end if;
@@ -505,54 +524,33 @@ begin
     v_address := app.rate_limit_address(v_address);
   end if;
 
-  if here then
-    v_taken := app.rate_limit_take_here(
-      v_rules[6]::smallint[], v_rules[8]::integer[], v_rules[9]::integer[],
-      format(v_rules[10], v_user_id, v_address)::text[], v_rules[5]::smallint[]
-    );
-    v_allowing := v_taken.allowing;
-    v_tightest := v_taken.tightest;
-  else
-    for v_attempt in 1 .. 2 loop
-      begin
+  for v_attempt in 1 .. 2 loop
+    begin
+      if v_attempt = 2 then
+        perform app.rate_limit_reconnect();
+      end if;
+      select array_agg(t.rule_id),
+        min(array[t.remaining, t.rule_id, t.reset_at])
+          filter (where t.rule_id <> all (v_rules[5]::smallint[]))
+        into v_allowing, v_tightest
+        from extensions.dblink(
+          'rate_limits',
+          format(v_rules[3], v_user_id, v_address, 'name ' || lower(left(username, 50)))
+        ) t (rule_id smallint, remaining bigint, reset_at bigint);
+      exit;
+    exception
+      when lock_not_available or deadlock_detected then
+        perform app.busy();
+      -- Not connected yet, or not any more; after a deployment, a stale prepared statement.
+      when others then
         if v_attempt = 2 then
-          perform app.rate_limit_reconnect();
+          perform app.rate_limits_unavailable();
         end if;
-        select array_agg(t.rule_id),
-          min(array[t.remaining, t.rule_id, t.reset_at])
-            filter (where t.rule_id <> all (v_rules[5]::smallint[]))
-          into v_allowing, v_tightest
-          from extensions.dblink(
-            'rate_limits',
-            format(v_rules[3], v_user_id, v_address, 'name ' || lower(left(username, 50)))
-          ) t (rule_id smallint, remaining bigint, reset_at bigint);
-        exit;
-      exception
-        when lock_not_available or deadlock_detected then
-          perform app.busy();
-        -- Not connected yet, or not any more; after a deployment, a stale prepared statement.
-        when others then
-          if v_attempt = 2 then
-            perform app.rate_limits_unavailable();
-          end if;
-      end;
-    end loop;
-  end if;
+    end;
+  end loop;
 
   v_ids := v_rules[6];
   if coalesce(cardinality(v_allowing), 0) < cardinality(v_ids) then
-    if here then
-      perform app.http_error(429, 'rate_limited', case
-        when exists (
-          select
-          from app.rate_limits l
-          where l.id = any (v_ids)
-            and l.id <> all (coalesce(v_allowing, '{}'))
-            and (l.scope = 'address' or v_user_id is null)
-        ) then 'Too many requests by address.'
-        else 'Too many requests by user.'
-      end);
-    end if;
     perform app.rate_limit_refuse_request(
       array(select i from unnest(v_ids) i where i <> all (coalesce(v_allowing, '{}'))),
       username, null,
@@ -582,9 +580,9 @@ begin
 end
 $$;
 
-comment on function app.rate_limit_hit(text, integer, boolean) is
-  'Counts this request against the rules that concern it, sets the headers that tell, and refuses it (429) where a limit is reached. username: against rules by username alone; further_rows: rows beyond the first, against rules that count rows alone; here: in this transaction, which commits unless the request is refused, and then records nothing';
+comment on function app.rate_limit_hit(text, integer) is
+  'Counts this request against the rules that concern it, sets the headers that tell, and refuses it (429) where a limit is reached. username: against rules by username alone; further_rows: rows beyond the first, against rules that count rows alone';
 
-grant execute on function app.rate_limit_hit(text, integer, boolean) to anon, member;
+grant execute on function app.rate_limit_hit(text, integer) to anon, member;
 
 commit;

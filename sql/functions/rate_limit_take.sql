@@ -3,8 +3,7 @@
 --
 -- The counting itself. It runs in a session of its own (role limiter, see
 -- functions/rate_limit_hit), so that a count stays whatever becomes of the request: PostgREST reads
--- in READ ONLY transactions, and rolls a refused write back. Only for a page that the proxy asks for
--- it runs in the request's own transaction, which may write, and commits where it answers.
+-- in READ ONLY transactions, and rolls a refused write back. functions/rate_limit_here is the exception.
 
 begin;
 set local role microblog_owner;
@@ -64,43 +63,6 @@ $statement$;
 
 comment on function app.rate_limit_take() is
   'The statement that counts a call: for each rule that allows it, the calls left and when (seconds since 1970) the whole quota is back';
-
--- The same statement for a session that may write, and whose own transaction the count belongs to. As
--- PL/pgSQL its plan stays in the session, and the arguments need not become text.
-do $do$
-begin
-  execute format(
-    $function$
-      create function app.rate_limit_take_here(
-        rule_ids smallint[], windows integer[], quotas integer[], keys text[], dry_runs smallint[],
-        out allowing smallint[], out tightest bigint[]
-      )
-      language plpgsql
-      volatile
-      as %L
-    $function$,
-    format(
-      $body$
-#variable_conflict use_column
-begin
-  with taken as (%s)
-  select
-      array_agg(t.rule_id),
-      min(array[t.remaining, t.rule_id, t.reset_at]) filter (where t.rule_id <> all (dry_runs))
-    into allowing, tightest
-    from taken t;
-end
-      $body$,
-      replace(replace(app.rate_limit_take(), '$6', 'null'), '$5', '1')
-    )
-  );
-end
-$do$;
-
-comment on function app.rate_limit_take_here(
-  smallint[], integer[], integer[], text[], smallint[]
-) is
-  'Runs app.rate_limit_take for one call, in the transaction of the caller. Returns the rules that allow it, and the tightest of those that are no dry run: calls left, rule, when the whole quota is back';
 
 create function app.rate_limit_hits(bucket app.rate_limit_buckets, place integer)
 returns bigint

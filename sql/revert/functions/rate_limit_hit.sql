@@ -5,6 +5,7 @@ begin;
 drop function app.rate_limit_hit;
 drop function app.rate_limit_refuse_request;
 drop function app.rate_limit_tell;
+drop function app.rate_limit_rules_kept;
 drop function app.rate_limit_rules;
 drop function app.rate_limit_is_exempt;
 drop function app.rate_limit_address;

@@ -3,7 +3,6 @@
 begin;
 
 drop function app.rate_limit_refuse;
-drop function app.rate_limit_take_here;
 drop function app.rate_limit_take;
 drop function app.rate_limit_hits;
 revoke insert on app.rate_limit_refusals from limiter;

@@ -3,7 +3,6 @@
 begin;
 
 select 'app.rate_limit_take'::regproc;
-select 'app.rate_limit_take_here'::regproc;
 select 'app.rate_limit_hits'::regproc;
 select 'app.rate_limit_refuse'::regproc;
 do $$
