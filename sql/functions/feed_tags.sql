@@ -22,6 +22,7 @@ as $$
 declare
   v_horizon bigint;
   v_ids bigint[];
+  v_followed bigint[];
   v_merged bigint[];
 begin
   select
@@ -34,8 +35,11 @@ begin
           and e.post_id >= greatest(h.post_id, s.complete_from)
         order by e.post_id desc
         limit "rows"
+      ),
+      array(
+        select f.followed_id from app.follows f where f.follower_id = feed_tag_rows.user_id limit 101
       )
-    into v_horizon, v_ids
+    into v_horizon, v_ids, v_followed
     from app.feed_horizon h
     cross join app.feed_states s
     where s.user_id = feed_tag_rows.user_id;
@@ -48,12 +52,14 @@ begin
       union all
       select r.author_id, r.from_id, r.to_id
       from app.pull_ranges r
-      -- As in app.feed_rows: a look-up for each large author, whatever the number of follows.
-      where (
-        select true
-        from app.follows f
-        where f.follower_id = feed_tag_rows.user_id and f.followed_id = r.author_id
-      )
+      where case
+        when cardinality(v_followed) <= 100 then r.author_id = any (v_followed)
+        else (
+          select true
+          from app.follows f
+          where f.follower_id = feed_tag_rows.user_id and f.followed_id = r.author_id
+        )
+      end
     ) m
     cross join lateral (
       select p.id

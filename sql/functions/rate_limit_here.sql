@@ -9,14 +9,14 @@
 begin;
 set local role microblog_owner;
 
--- The statement of app.rate_limit_take for one call. As PL/pgSQL its plan stays in the session.
+-- Finds its rules by itself: to look at those few rows costs less than to read rules that are kept as
+-- text. What counts is the statement of app.rate_limit_take. Locks as there.
 do $do$
 begin
   execute format(
     $function$
-      create function app.rate_limit_take_here(
-        rules text[], user_id bigint, address text,
-        out allowing smallint[], out tightest bigint[]
+      create function app.rate_limit_hit_here(
+        method text, path text, user_id bigint, address text, out told text
       )
       language plpgsql
       volatile
@@ -24,63 +24,57 @@ begin
     $function$,
     format(
       $body$
-#variable_conflict use_column
+declare
+  v_address constant text := app.rate_limit_address(address);
+  v_refused text[];
 begin
-  with taken as (%s)
+  with rules as materialized (
+    select l.id as rule_id, l.name, l.window_seconds, l.quota, l.is_dry_run,
+      case when l.scope = 'user' then coalesce('user ' || user_id, v_address) else v_address end as key
+    from app.rate_limits l
+    where l.is_enabled
+      and method = any (l.methods)
+      and l.scope <> 'username'
+      and (l.scope <> 'anonymous' or user_id is null)
+      and path ~ l.path_pattern
+      and (
+        not exists (select from app.rate_limit_exemptions) or not app.rate_limit_is_exempt(address)
+      )
+    -- The address last, as in app.rate_limit_rules.
+    order by l.scope = 'address', l.id
+  ),
+  taken as (%s)
   select
-      array_agg(t.rule_id),
-      min(array[t.remaining, t.rule_id, t.reset_at])
-        filter (where t.rule_id <> all (rules[5]::smallint[]))
-    into allowing, tightest
-    from taken t;
+      array_agg(r.key) filter (where t.rule_id is null),
+      (
+        array_agg(
+          format(
+            app.rate_limit_headers(r.name, r.quota, r.window_seconds),
+            t.remaining, t.reset_at,
+            greatest(0, t.reset_at - date_part('epoch', statement_timestamp())::bigint)
+          )
+          order by t.remaining, r.rule_id
+        ) filter (where not r.is_dry_run)
+      )[1]
+    into v_refused, told
+    from rules r
+    left join taken t on t.rule_id = r.rule_id;
+  if v_refused is not null then
+    perform app.http_error(429, 'rate_limited', case
+      when v_address = any (v_refused) then 'Too many requests by address.'
+      else 'Too many requests by user.'
+    end);
+  end if;
 end
       $body$,
-      replace(replace(replace(replace(replace(replace(
+      replace(replace(replace(
         app.rate_limit_take(),
-        '$1', 'rules[6]::smallint[]'), '$2', 'rules[8]::integer[]'), '$3', 'rules[9]::integer[]'),
-        '$4', 'format(rules[10], user_id, address)::text[]'), '$5', '1'), '$6', 'null')
+        'unnest($1, $2, $3, $4) c (rule_id, window_seconds, quota, key)', 'rules c'), '$5', '1'),
+        '$6', 'null')
     )
   );
 end
 $do$;
-
-comment on function app.rate_limit_take_here(text[], bigint, text) is
-  'Runs app.rate_limit_take for one call, in the transaction of the caller, with rules as app.rate_limit_rules_kept gives them. Returns the rules that allow it, and the tightest of those that are no dry run: calls left, rule, when the whole quota is back';
-
-create function app.rate_limit_hit_here(method text, path text, user_id bigint, address text)
-returns text
-language plpgsql
-volatile
-as $$
-declare
-  v_rules constant text[] := app.rate_limit_rules_kept(
-    method, path, user_id is not null, false, null
-  );
-  v_taken record;
-begin
-  if v_rules[4] = '0' or v_rules[7] = 't' and app.rate_limit_is_exempt(address) then
-    return null;
-  end if;
-  v_taken := app.rate_limit_take_here(v_rules, user_id, app.rate_limit_address(address));
-  if coalesce(cardinality(v_taken.allowing), 0) < v_rules[4]::integer then
-    perform app.http_error(429, 'rate_limited', case
-      when exists (
-        select
-        from app.rate_limits l
-        where l.id = any (v_rules[6]::smallint[])
-          and l.id <> all (coalesce(v_taken.allowing, '{}'))
-          and (l.scope = 'address' or rate_limit_hit_here.user_id is null)
-      ) then 'Too many requests by address.'
-      else 'Too many requests by user.'
-    end);
-  end if;
-  return format(
-    v_rules[10 + array_position(v_rules[6]::smallint[], v_taken.tightest[2]::smallint)],
-    v_taken.tightest[1], v_taken.tightest[3],
-    greatest(0, v_taken.tightest[3] - date_part('epoch', statement_timestamp())::bigint)
-  );
-end
-$$;
 
 comment on function app.rate_limit_hit_here(text, text, bigint, text) is
   'Counts this request, of a user or (null) of nobody, in this transaction. Returns the headers that tell the tightest rule, as response.headers has them; null where no rule concerns it, or only dry runs do. Refuses it (429) where a limit is reached, and then records nothing';

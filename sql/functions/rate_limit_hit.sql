@@ -205,6 +205,22 @@ $$;
 comment on function app.rate_limit_is_exempt(text) is
   'Whether no rule counts this request, by its user or by the address it was forwarded for';
 
+-- X-RateLimit-* and RateLimit, RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers).
+create function app.rate_limit_headers(name text, quota integer, window_seconds integer)
+returns text
+language sql
+stable
+parallel safe
+return format(
+  '[{"X-RateLimit-Limit": "%2$s"}, {"X-RateLimit-Remaining": "%%1$s"},'
+  ' {"X-RateLimit-Reset": "%%2$s"}, {"RateLimit-Policy": "\"%1$s\";q=%2$s;w=%3$s"},'
+  ' {"RateLimit": "\"%1$s\";r=%%1$s;t=%%3$s"}]',
+  name, quota, window_seconds
+);
+
+comment on function app.rate_limit_headers(text, integer, integer) is
+  'The headers that tell a rule, as response.headers has them: for format() with the calls left, the time of the reset (seconds since 1970) and the seconds to it';
+
 -- The rules for a kind of request, as lines of text that app.rate_limit_hit keeps in its session:
 --
 --   1  when they were read, seconds since 1970
@@ -214,9 +230,7 @@ comment on function app.rate_limit_is_exempt(text) is
 --   5  ids of those that are dry runs, an array
 --   6  ids of all, an array
 --   7  whether anybody is exempt
---   8, 9, 10  windows, quotas and keys, as the session that counts is given them: arrays, that of the
---      keys for format() with user id and address
---  11  and following: the headers that tell the first rule, the second and so on: for format() with
+--   8  and following: the headers that tell the first rule, the second and so on: for format() with
 --      what is left, the time of the reset and the seconds to it
 --
 -- The address last: many requests share it, and its bucket stays locked until the commit.
@@ -246,9 +260,6 @@ begin
       coalesce(array_agg(r.id) filter (where r.is_dry_run), '{}'),
       coalesce(array_agg(r.id), '{}'),
       (select count(*) > 0 from app.rate_limit_exemptions),
-      array_agg(r.window_seconds),
-      array_agg(r.quota),
-      array_agg(r.key_here),
       string_agg(r.headers, chr(10))
     )
     from (
@@ -258,13 +269,7 @@ begin
           when l.scope = 'user' and has_user then '''user %1$s'''
           else '%2$L'
         end as key,
-        case when l.scope = 'user' and has_user then 'user %1$s' else '%2$s' end as key_here,
-        format(
-          '[{"X-RateLimit-Limit": "%2$s"}, {"X-RateLimit-Remaining": "%%1$s"},'
-          ' {"X-RateLimit-Reset": "%%2$s"}, {"RateLimit-Policy": "\"%1$s\";q=%2$s;w=%3$s"},'
-          ' {"RateLimit": "\"%1$s\";r=%%1$s;t=%%3$s"}]',
-          l.name, l.quota, l.window_seconds
-        ) as headers
+        app.rate_limit_headers(l.name, l.quota, l.window_seconds) as headers
       from app.rate_limits l
       where l.is_enabled
         and rate_limit_rules.method = any (l.methods)
@@ -281,45 +286,7 @@ $$;
 comment on function app.rate_limit_rules(text, text, text, boolean, boolean, integer) is
   'The enabled rules for a kind of request, in the form in which a session keeps them for half a second';
 
--- Looking the rules up anew for every request would cost a third of all there is to do.
-create function app.rate_limit_rules_kept(
-  method text,
-  path text,
-  has_user boolean,
-  has_username boolean,
-  further_rows integer
-)
-returns text[]
-language plpgsql
-volatile
-as $$
-declare
-  v_request constant text := concat(method, path, has_user, has_username, further_rows);
-  -- Sixteen settings, not one for each request: every commit walks through them all.
-  v_cache constant text := 'microblog.rate_limits_' || (hashtext(v_request) & 15);
-  v_rules text[] := string_to_array(current_setting(v_cache, true), chr(10));
-begin
-  if v_rules[2] is distinct from v_request
-    or v_rules[1]::double precision < date_part('epoch', statement_timestamp()) - 0.5
-  then
-    v_rules := string_to_array(
-      set_config(
-        v_cache,
-        app.rate_limit_rules(v_request, method, path, has_user, has_username, further_rows),
-        false
-      ),
-      chr(10)
-    );
-  end if;
-  return v_rules;
-end
-$$;
-
-comment on function app.rate_limit_rules_kept(text, text, boolean, boolean, integer) is
-  'The lines of app.rate_limit_rules, as they were within the last half second';
-
--- Sets the headers X-RateLimit-* (reset: seconds since 1970) and RateLimit, RateLimit-Policy
--- (draft-ietf-httpapi-ratelimit-headers). Of several hits of one request the tighter one is told.
+-- Of several hits of one request the tighter one is told.
 create function app.rate_limit_tell(headers text, remaining bigint, reset_at bigint)
 returns void
 language plpgsql
@@ -392,13 +359,13 @@ begin
     app.rate_limit_rules('', v_method, v_path, v_user_id is not null, false, null), chr(10)
   );
   v_ids := v_rules[6];
-  v_headers := v_rules[11 :];
+  v_headers := v_rules[8 :];
   if username is not null then
     v_rules := string_to_array(
       app.rate_limit_rules('', v_method, v_path, v_user_id is not null, true, null), chr(10)
     );
     v_ids := v_ids || v_rules[6]::smallint[];
-    v_headers := v_headers || v_rules[11 :];
+    v_headers := v_headers || v_rules[8 :];
   end if;
   select
     format('select * from app.rate_limit_refuse(%L, %L, %L, %L, %L, %L, %s, %s, null)',
@@ -502,15 +469,35 @@ declare
   v_address text := split_part(
     split_part(current_setting('request.headers', true), '"x-forwarded-for":"', 2), '"', 1
   );
-  v_rules constant text[] := app.rate_limit_rules_kept(
+  v_request constant text := concat(
     current_setting('request.method', true), current_setting('request.path', true),
-    v_user_id is not null, username is not null, further_rows
+    v_user_id is null, username is null, further_rows
   );
+  v_cache constant text := 'microblog.rate_limits_' || (hashtext(v_request) & 15);
+  v_rules text[] := string_to_array(current_setting(v_cache, true), chr(10));
   v_ids smallint[];
   v_allowing smallint[];
   v_tightest bigint[];
   v_told text;
 begin
+  -- Looking the rules up anew for every request would cost a third of all this. Sixteen settings,
+  -- not one for each request: every commit walks through them all.
+  if v_rules[2] is distinct from v_request
+    or v_rules[1]::double precision < date_part('epoch', statement_timestamp()) - 0.5
+  then
+    v_rules := string_to_array(
+      set_config(
+        v_cache,
+        app.rate_limit_rules(
+          v_request, current_setting('request.method', true),
+          current_setting('request.path', true), v_user_id is not null, username is not null,
+          further_rows
+        ),
+        false
+      ),
+      chr(10)
+    );
+  end if;
   if v_rules[4] = '0' then
     return;
   end if;
@@ -564,14 +551,14 @@ begin
     return;
   elsif current_setting('response.headers', true) <> '' then
     perform app.rate_limit_tell(
-      v_rules[10 + array_position(v_ids, v_tightest[2]::smallint)], v_tightest[1], v_tightest[3]
+      v_rules[7 + array_position(v_ids, v_tightest[2]::smallint)], v_tightest[1], v_tightest[3]
     );
   else
     -- As app.rate_limit_tell does it, for the first headers of a request, in one expression.
     v_told := set_config(
       'response.headers',
       format(
-        v_rules[10 + array_position(v_ids, v_tightest[2]::smallint)], v_tightest[1], v_tightest[3],
+        v_rules[7 + array_position(v_ids, v_tightest[2]::smallint)], v_tightest[1], v_tightest[3],
         greatest(0, v_tightest[3] - date_part('epoch', statement_timestamp())::bigint)
       ),
       true

@@ -3,6 +3,5 @@
 begin;
 
 drop function app.rate_limit_hit_here;
-drop function app.rate_limit_take_here;
 
 commit;

@@ -3,6 +3,5 @@
 begin;
 
 select 'app.rate_limit_hit_here'::regproc;
-select 'app.rate_limit_take_here'::regproc;
 
 rollback;

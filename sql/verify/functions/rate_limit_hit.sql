@@ -4,7 +4,7 @@ begin;
 
 select 'app.rate_limit_hit'::regproc;
 select 'app.rate_limit_rules'::regproc;
-select 'app.rate_limit_rules_kept'::regproc;
+select 'app.rate_limit_headers'::regproc;
 select 'app.rate_limit_refuse_request'::regproc;
 select 'app.rate_limit_tell'::regproc;
 select 'app.rate_limit_is_exempt'::regproc;
