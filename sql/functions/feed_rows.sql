@@ -96,7 +96,8 @@ begin
       from (
         select
           greatest(
-            h.post_id, (select s.complete_from from app.feed_states s where s.user_id = v_user_id)
+            h.post_id,
+            (select s.complete_from from app.feed_states s where s.user_id = app.current_user_id())
           ) as horizon,
           array(
             select f.followed_id from app.follows f where f.follower_id = v_user_id limit 101
