@@ -27,7 +27,7 @@ down: ## Stop the stack; its data stays
 	@if [ -x $(MICROBLOG) ]; then $(MICROBLOG) down; fi
 
 test: setup ## Run the whole suite (options: PYTEST_ARGS="-k feed")
-	@.venv/bin/python -m pytest $(PYTEST_ARGS)
+	@.venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 fuzz: setup ## Ask whatever comes to mind, twelve times as much as `make test` (FUZZ_ARGS="-k openapi")
 	@MICROBLOG_HYPOTHESIS=deep .venv/bin/python -m pytest tests/fuzz -o timeout=3600 $(FUZZ_ARGS)

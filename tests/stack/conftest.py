@@ -32,12 +32,14 @@ def stack(new_stack: Callable[..., StartedStack]) -> StartedStack:
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Callable[[int], Path]:
-    """Copy the project's files to a folder with the given mode that lies where all can reach."""
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """Copy the project's files to a folder with the given mode that lies where all can reach.
+
+    Its name is short: sockets lie below it, and the system allows their paths few bytes.
+    """
 
     def copy(mode: int) -> Path:
-        folder = tmp_path / "co"
-        folder.mkdir()
+        folder = tmp_path_factory.mktemp("co")
         for part in PARTS:
             source = ROOT / part
             if source.is_dir():

@@ -4,6 +4,7 @@ import os
 import pwd
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,7 +35,9 @@ def python_is_open_to_all() -> bool:
 @pytest.fixture
 def open_to_all(tmp_path: Path) -> None:
     """Have the folders above the test's own open to every user."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder == Path(tempfile.gettempdir()):
+            break
         folder.chmod(0o755)
 
 

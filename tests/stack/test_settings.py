@@ -81,7 +81,7 @@ def test_memory_is_shared_out_by_the_machines_size() -> None:
     assert large["max_parallel_workers_per_gather"] == 4
 
 
-def test_durability_is_given_up_only_when_asked(tmp_path: Path) -> None:
-    durable = Settings.create("durable", root=tmp_path)
+def test_durability_is_given_up_only_when_asked(tmp_path_factory: pytest.TempPathFactory) -> None:
+    durable = Settings.create("durable", root=tmp_path_factory.mktemp("short"))
     assert "fsync" not in postgres.configuration(durable)
     assert "fsync = 'off'" in postgres.configuration(durable.changed(fsync=False))
