@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.cluster import Cluster
@@ -30,6 +30,19 @@ rules = st.fixed_dictionaries(
         "is_dry_run": st.booleans(),
     }
 )
+
+
+PLAIN = {
+    "methods": ["GET"],
+    "path_pattern": "^/",
+    "scope": "user",
+    "quota": 3,
+    "window_seconds": 60,
+    "counts_rows": False,
+    "is_enabled": True,
+    "is_dry_run": False,
+}
+RULES = [PLAIN, PLAIN | {"is_enabled": False}, PLAIN | {"is_dry_run": True, "scope": "address"}]
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +84,9 @@ def usual(connection: Connection, values: list[Any]) -> tuple[str, list[str]]:
     st.sampled_from([None, 0, 1]),
     st.sampled_from([None, "address", "user"]),
 )
+@example(RULES, "GET", "/rpc/feed_timeline", ADDRESSES[0], 0, None)
+@example(RULES, "GET", "/rpc/feed_timeline", ADDRESSES[0], 0, "user")
+@example(RULES, "GET", "/rpc/feed_timeline", ADDRESSES[1], 1, "address")
 @settings(max_examples=60, deadline=None, database=None)
 def test_the_same_rules_count_with_the_same_keys(
     readers: tuple[Database, list[int]],
