@@ -191,8 +191,8 @@ def text(connection: Connection, query: Query) -> str:
             _ids(connection, query, cursor)  # sees that it is full
         if query.tag:
             connection.execute("set local role microblog_owner")
-            call = "select app.feed_tag_rows(%s::bigint, app.page_top(%s::text), %s, true)"
-            statement, parameters = sql.SQL(call), [reader, cursor, PAGE + 1]
+            call = "select app.feed_tag_rows(app.page_top(%s::text), %s, true)"
+            statement, parameters = sql.SQL(call), [cursor, PAGE + 1]
         else:
             statement, parameters = _page(query), [cursor, PAGE]
         connection.add_notice_handler(hear)

@@ -174,30 +174,6 @@ begin
     return null;
   end if;
 
-  if tags <> '' then
-    -- Waits for a partition that is being dropped, so that the next snapshot sees the new horizon.
-    perform from app.feed_entries where false;
-    v_rows := coalesce(nullif("limit", '')::integer, 20) + 1;
-    v_tag := app.page_tag(
-      case
-        when path in ('/rpc/feed_mine', '/rpc/feed_public') then
-          app.feed_tag_cards(
-            case when path = '/rpc/feed_mine' then v_user_id end, app.page_top(cursor), v_rows
-          )
-        else
-          app.feed_tag_rows(v_user_id, app.page_top(cursor), v_rows, path = '/rpc/feed_timeline')
-      end,
-      case when path <> '/rpc/feed_public' then v_user_id end,
-      representation
-    );
-    if app.tag_matches(tags, v_tag) is not true then
-      v_tag := null;
-    end if;
-  end if;
-  if v_tag is null and not with_page then
-    return null;
-  end if;
-
   -- An expression, which costs less than a query.
   v_told := concat(
     set_config('microblog.user_id', v_user_id::text, true),
@@ -212,6 +188,31 @@ begin
       true
     )
   );
+
+  if tags <> '' then
+    -- Waits for a partition that is being dropped, so that the next snapshot sees the new horizon.
+    perform from app.feed_entries where false;
+    v_rows := coalesce(nullif("limit", '')::integer, 20) + 1;
+    v_tag := app.page_tag(
+      case
+        when path in ('/rpc/feed_mine', '/rpc/feed_public') then
+          app.feed_tag_cards(
+            case when path = '/rpc/feed_mine' then v_user_id end, app.page_top(cursor), v_rows
+          )
+        else
+          app.feed_tag_rows(app.page_top(cursor), v_rows, path = '/rpc/feed_timeline')
+      end,
+      case when path <> '/rpc/feed_public' then v_user_id end,
+      representation
+    );
+    if app.tag_matches(tags, v_tag) is not true then
+      v_tag := null;
+    end if;
+  end if;
+  if v_tag is null and not with_page then
+    return null;
+  end if;
+
   if v_tag is not null then
     v_told := '{"ETag": "\"' || v_tag || '\""}';
   else

@@ -8,105 +8,46 @@
 begin;
 set local role microblog_owner;
 
--- Which posts are on the page follows the same rules as in app.feed_rows, but for what lies below
--- the horizon. Posts and authors are looked up for what may have changed of them alone.
---
--- Runs with the owner's rights, whom row security does not bind: hence the reader's id, and
--- deleted_at. An entry whose post or author is gone is not on the page, and another row is; where
--- there is one, the answer is null.
-create function app.feed_tag_rows(user_id bigint, top bigint, "rows" integer, with_own boolean)
+-- Posts and authors are looked up as in app.feed_rows, for what may have changed of them alone. Runs
+-- with the owner's rights, whom row security does not bind: hence deleted_at. The answer is null where
+-- an entry's post or author is gone, because another row is on the page then, and where counters of
+-- posts may be under way (app.post_counter_deltas).
+create function app.feed_tag_rows(top bigint, "rows" integer, with_own boolean)
 returns text
 language plpgsql
 stable
+set plan_cache_mode = force_generic_plan
 as $$
 declare
-  v_horizon bigint;
-  v_ids bigint[];
-  v_followed bigint[];
-  v_merged bigint[];
+  v_next record := app.feed_ids(top, "rows", with_own);
 begin
-  select
-      greatest(h.post_id, s.complete_from),
-      array(
-        select e.post_id
-        from app.feed_entries e
-        where e.user_id = feed_tag_rows.user_id
-          and e.post_id < top
-          and e.post_id >= greatest(h.post_id, s.complete_from)
-        order by e.post_id desc
-        limit "rows"
-      ),
-      array(
-        select f.followed_id from app.follows f where f.follower_id = feed_tag_rows.user_id limit 101
-      )
-    into v_horizon, v_ids, v_followed
-    from app.feed_horizon h
-    cross join app.feed_states s
-    where s.user_id = feed_tag_rows.user_id;
-
-  v_merged := array(
-    select p.id
-    from (
-      select feed_tag_rows.user_id as author_id, 0::bigint as from_id, 9007199254740992 as to_id
-      where with_own
-      union all
-      select r.author_id, r.from_id, r.to_id
-      from app.pull_ranges r
-      where case
-        when cardinality(v_followed) <= 100 then r.author_id = any (v_followed)
-        else (
-          select true
-          from app.follows f
-          where f.follower_id = feed_tag_rows.user_id and f.followed_id = r.author_id
-        )
-      end
-    ) m
-    cross join lateral (
-      select p.id
-      from app.posts p
-      where p.author_id = m.author_id
-        and not p.is_reply
-        and p.id < least(top, m.to_id)
-        and p.id >= greatest(m.from_id, coalesce(v_ids["rows"], v_horizon))
-      order by p.id desc
-      limit "rows"
-    ) p
-  );
-  if cardinality(v_merged) > 0 then
-    v_ids := array(
-      select i.id from unnest(v_ids || v_merged) i (id) order by i.id desc limit "rows"
-    );
-  end if;
-
   -- A page that is not full goes on below the horizon, if there is one (app.feed_below).
-  if cardinality(v_ids) < "rows" and v_horizon > 0 then
+  if cardinality(v_next.ids) < "rows" and v_next.horizon > 0 then
     return null;
   end if;
   return (
     select case
-      when count(*) = cardinality(v_ids) then
-        concat(
-          string_agg(
-            app.page_tag_row(p.id, p.replies_count, u.id, u.username), ';' order by p.id desc
-          ),
-          case
-            when min(p.id) <= (select max(d.post_id) from app.post_counter_deltas d) then (
-              select string_agg(concat(d.post_id, ' ', d.id), ';' order by d.post_id, d.id)
-              from app.post_counter_deltas d
-              where d.post_id = any (v_ids)
-            )
-          end
+      when count(*) = cardinality(v_next.ids)
+        and (min(r.id) <= (select max(d.post_id) from app.post_counter_deltas d)) is not true
+        then coalesce(
+          string_agg(app.page_tag_row(r.id, r.replies_count, r.author_id, r.username), ';'), ''
         )
     end
-    from app.posts p
-    join app.users u on u.id = p.author_id and u.deleted_at is null
-    where p.id = any (v_ids)
+    from (
+      select p.id, p.replies_count, u.id as author_id, u.username
+      from unnest(v_next.ids) n (id)
+      cross join lateral (
+        select p.id, p.replies_count, p.author_id from app.posts p where p.id = n.id offset 0
+      ) p
+      join app.users u on u.id = p.author_id and u.deleted_at is null
+      order by p.id desc
+    ) r
   );
 end
 $$;
 
-comment on function app.feed_tag_rows(bigint, bigint, integer, boolean) is
-  'The newest rows older than top of a timeline as its tag knows them; null where that takes more than this looks at';
+comment on function app.feed_tag_rows(bigint, integer, boolean) is
+  'The newest rows older than top of the timeline of app.current_user_id() as its tag knows them; null where that takes more than this looks at';
 
 -- The same for pages of cards, in the words of api.feed_mine (with the id of the author) and
 -- api.feed_public (null): they change together. Here too an author whose account is closed has no name

@@ -33,10 +33,10 @@ begin
       case when l.scope = 'user' then coalesce('user ' || user_id, v_address) else v_address end as key
     from app.rate_limits l
     where l.is_enabled
-      and method = any (l.methods)
       and l.scope <> 'username'
       and (l.scope <> 'anonymous' or user_id is null)
-      and path ~ l.path_pattern
+      -- The planner would match patterns first.
+      and case when method = any (l.methods) then path ~ l.path_pattern end
       and (
         not exists (select from app.rate_limit_exemptions) or not app.rate_limit_is_exempt(address)
       )

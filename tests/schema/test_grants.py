@@ -157,7 +157,7 @@ def test_anon_may_call_exactly_this(catalog: Database) -> None:
 def test_a_member_may_call_exactly_this(catalog: Database) -> None:
     assert executable(catalog, "member", "api") == MEMBER_CALLS
     assert executable(catalog, "member", "app") == HELPERS | {
-        "feed_below", "feed_page", "feed_rows", "inactive_feed",
+        "feed_below", "feed_ids", "feed_page", "feed_rows", "inactive_feed",
         "post_id_next", "rate_limit_end", "row_written", "username_require",
     }  # fmt: skip
 

@@ -3,5 +3,6 @@
 begin;
 
 drop function app.feed_rows;
+drop function app.feed_ids;
 
 commit;

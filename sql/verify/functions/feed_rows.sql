@@ -2,6 +2,7 @@
 
 begin;
 
+select 'app.feed_ids'::regproc;
 select 'app.feed_rows'::regproc;
 
 rollback;
