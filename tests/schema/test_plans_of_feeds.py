@@ -143,7 +143,7 @@ def test_the_plans_of_a_page_are_made_once(graph: Database) -> None:
 
 
 def test_a_page_calls_two_functions_of_pl_pgsql(graph: Database) -> None:
-    """One says which posts, one reads them. Limit, cursor and the headers of the next page are expressions in the plans themselves."""
+    """One says which posts, one reads them. Limit, cursor and headers are expressions in plans."""
     counted = "select coalesce(sum(calls), 0) from pg_stat_xact_user_functions"
     with graph.superuser() as connection:
         connection.execute("set track_functions = 'all'")
