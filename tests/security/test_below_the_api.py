@@ -13,8 +13,8 @@ from tests.support.servers import Served, serve_rest
 # What runs with the owner's rights and a request may call: each asks by itself whose it touches.
 DEFINERS = {
     "api.account_delete", "api.health", "api.login", "api.logout", "api.password_change",
-    "api.signup", "app.cache_shared", "app.inactive_feed", "app.pre_request", "app.rate_limit_end",
-    "app.rate_limit_hit",
+    "api.signup", "app.cache_shared", "app.feed_ids", "app.inactive_feed", "app.pre_request",
+    "app.rate_limit_end", "app.rate_limit_hit",
 }  # fmt: skip
 
 # What is published of everybody; of all else that a member may select, one's own rows alone.
