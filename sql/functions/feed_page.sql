@@ -45,7 +45,8 @@ begin atomic
     from (
       select
         app.page_more(array_agg(n.id order by n.id desc), cursor, app.page_limit("limit")) as is_told,
-        -- In the words of app.feed_tag_rows: they change together.
+        -- In the words of app.feed_tag_rows and app.feed_body, which leave out the counters that are
+        -- under way, and pages that show any: they change together.
         app.page_tag(
           concat(
             string_agg(app.page_tag_row(n.id, n.replies_count, n.author_id, n.username), ';'),
