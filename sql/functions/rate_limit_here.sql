@@ -26,7 +26,12 @@ begin
       $body$
 declare
   v_address constant text := app.rate_limit_address(address);
-  v_refused text[];
+  v_name text;
+  v_quota integer;
+  v_window integer;
+  v_key text;
+  v_remaining bigint;
+  v_reset_at bigint;
 begin
   with rules as materialized (
     select l.id as rule_id, l.name, l.window_seconds, l.quota, l.is_dry_run,
@@ -44,24 +49,22 @@ begin
     order by l.scope = 'address', l.id
   ),
   taken as (%s)
-  select
-      array_agg(r.key) filter (where t.rule_id is null),
-      (
-        array_agg(
-          format(
-            app.rate_limit_headers(r.name, r.quota, r.window_seconds),
-            t.remaining, t.reset_at,
-            greatest(0, t.reset_at - date_part('epoch', statement_timestamp())::bigint)
-          )
-          order by t.remaining, r.rule_id
-        ) filter (where not r.is_dry_run)
-      )[1]
-    into v_refused, told
+  -- Who is refused has nothing left to be told; else the tightest rule is.
+  select r.name, r.quota, r.window_seconds, r.key, t.remaining, t.reset_at
+    into v_name, v_quota, v_window, v_key, v_remaining, v_reset_at
     from rules r
-    left join taken t on t.rule_id = r.rule_id;
-  if v_refused is not null then
-    perform app.http_error(429, 'rate_limited', case
-      when v_address = any (v_refused) then 'Too many requests by address.'
+    left join taken t on t.rule_id = r.rule_id
+    where not r.is_dry_run
+    order by t.remaining nulls first, r.rule_id
+    limit 1;
+  if v_remaining is not null then
+    told := format(
+      app.rate_limit_headers(v_name, v_quota, v_window), v_remaining, v_reset_at,
+      greatest(0, v_reset_at - date_part('epoch', statement_timestamp())::bigint)
+    );
+  elsif v_key is not null then
+    perform app.http_error(429, 'rate_limited', case v_key
+      when v_address then 'Too many requests by address.'
       else 'Too many requests by user.'
     end);
   end if;
