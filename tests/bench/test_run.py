@@ -15,7 +15,7 @@ from microblog.bench.bed import Bed
 from microblog.bench.result import Run
 from microblog.bench.run import Turner, problems, run_scenarios
 from microblog.bench.scale_result import Scaling
-from microblog.bench.scenario import Load
+from microblog.bench.scenario import Load, Scenario
 from microblog.cli import main
 from microblog.commands import bench_run
 from microblog.errors import StackError
@@ -78,6 +78,33 @@ def test_a_wrong_answer_is_caught(run: Run) -> None:
     assert one.checked == len(one.wrong) > 0
     found = [line for line in problems(run) if line.startswith("lie, constant: timeline of user")]
     assert len(found) == len(one.wrong)
+
+
+def test_a_wrong_page_of_the_database_s_own_is_caught(settings: Settings, run: Run) -> None:
+    """What a timeline's page is in the sessions of the proxy is compared, not what PostgREST says."""
+    assert run.scenarios
+    pages = Scenario(
+        name="pages",
+        title="Pages",
+        unit="requests/s",
+        warmup=0,
+        sides=[Load(name="ours", role="subject", clients=2, calls=[PAGE])],
+    )
+    with Bed(settings) as bed:
+        bed.open(SHAPE)
+        (row,) = bed.connection.execute(
+            "select pg_get_functiondef('app.feed_body'::regproc)"
+        ).fetchall()
+        wrong = row[0].replace("to_json(r.content)", "to_json(r.content || '?')")
+        assert wrong != row[0]
+        bed.connection.execute(wrong)
+        try:
+            (one,) = Turner(bed, pages, 1.0, 3).take_turns(1).sides[0].rounds
+        finally:
+            bed.connection.execute(row[0])
+        assert one.fallbacks == 0
+        assert len(one.wrong) == one.checked > 10
+        assert all("content" in line for line in one.wrong), one.wrong[:3]
 
 
 def test_what_is_there_is_audited_before_it_is_measured(run: Run) -> None:
