@@ -81,7 +81,7 @@ def test_a_wrong_answer_is_caught(run: Run) -> None:
 
 
 def test_a_wrong_page_of_the_database_s_own_is_caught(settings: Settings, run: Run) -> None:
-    """What a timeline's page is in the sessions of the proxy is compared, not what PostgREST says."""
+    """The page that the proxy asks the database for is compared, not what PostgREST says."""
     assert run.scenarios
     pages = Scenario(
         name="pages",

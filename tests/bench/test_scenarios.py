@@ -6,6 +6,8 @@ import pytest
 
 from microblog.bench.run import rotated
 from microblog.bench.scenario import BENCH, read, read_all, used_files
+from microblog.cli import main
+from microblog.commands.common import console
 from microblog.errors import StackError
 from microblog.settings import ROOT
 
@@ -41,6 +43,21 @@ def test_every_scenario_of_the_project_can_be_read() -> None:
     for scenario in scenarios:
         beside = any(side.role in ("floor", "peer") for side in scenario.sides)
         assert beside or scenario.targets, scenario.name
+
+
+def test_the_list_shows_each_scenario_and_its_subject_first(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "width", 300)
+    with pytest.raises(SystemExit) as ended:
+        main("bench", "list")
+    assert not ended.value.code
+    first = {
+        (cells[0], cells[1], cells[2].split("  ")[0])
+        for line in capsys.readouterr().out.splitlines()
+        if len(cells := [cell.strip() for cell in line.split("│")[1:-1]]) == 4 and cells[0]
+    }
+    assert first == {(one.name, one.title, one.sides[0].name) for one in read_all()}
 
 
 def test_every_script_of_the_project_is_used_by_a_scenario() -> None:
