@@ -49,12 +49,13 @@ begin
     order by l.scope = 'address', l.id
   ),
   taken as (%s)
-  -- Who is refused has nothing left to be told; else the tightest rule is.
+  -- A rule that refuses comes first, a dry run too: its refusal is recorded on the usual way. Else the
+  -- tightest is told.
   select r.name, r.quota, r.window_seconds, r.key, t.remaining, t.reset_at
     into v_name, v_quota, v_window, v_key, v_remaining, v_reset_at
     from rules r
     left join taken t on t.rule_id = r.rule_id
-    where not r.is_dry_run
+    where t.rule_id is null or not r.is_dry_run
     order by t.remaining nulls first, r.rule_id
     limit 1;
   if v_remaining is not null then
