@@ -3,10 +3,13 @@
 import socket
 from collections.abc import Iterator
 from contextlib import closing
+from http.client import HTTPConnection
 from itertools import count
 
+import httpx
 import pytest
 
+from microblog.page_cache import Proxy
 from microblog.stack.process import wait_for
 from tests.support.client import Api, Member, expect, refused
 from tests.support.cluster import Cluster
@@ -59,6 +62,22 @@ def here(door: Served) -> Iterator[Place]:
 @pytest.fixture
 def member(here: Place) -> Member:
     return here.signup(f"at_the_door_{next(_names)}")
+
+
+def ask_from(address: str, served: Served, path: str, token: str | None = None) -> httpx.Response:
+    """Send a GET over a connection that comes from this IPv6 address, as its first line says."""
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    with closing(HTTPConnection("127.0.0.1", served.announced, timeout=30)) as connection:
+        connection.connect()
+        connection.sock.sendall(f"PROXY TCP6 {address} 2001:db8::80 40000 80\r\n".encode())
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return httpx.Response(
+            answer.status,
+            headers=answer.getheaders(),
+            content=answer.read(),
+            request=httpx.Request("GET", f"{served.url}{path}"),
+        )
 
 
 def counted(database: Database, key: str) -> int:
@@ -248,3 +267,43 @@ def test_who_has_much_refused_without_the_database_is_refused_at_the_door(
             assert answer.headers["Retry-After"] == "20"
         expect(200, elsewhere.get("/rpc/me", member.token))
         assert counted(database, here.address) == 7
+
+
+def test_of_ipv6_the_door_takes_a_network_for_one_client(database: Database) -> None:
+    """Whoever has one address of a /64 has all of them."""
+    with serve_api(database, announced=True, MICROBLOG_UNASKED="4") as served:
+        forged_token = a_forged_token(served.signup())
+        for n in range(5):
+            address = f"2001:db8:1:1::{n}"
+            if n % 2:
+                refused(404, "PGRST202", ask_from(address, served, "/rpc/nothing_there"))
+            else:
+                refused(401, "token_invalid", ask_from(address, served, "/rpc/me", forged_token))
+        refused(429, "HTTP429", ask_from("2001:db8:1:1:ffff::", served, "/rpc/feed_public"))
+        expect(200, ask_from("2001:db8:1:2::", served, "/rpc/feed_public"))
+
+
+def test_a_network_that_met_its_limit_is_left_to_postgrest_for_a_moment(
+    database: Database,
+) -> None:
+    """Even an address of it that no limit holds; such a one of another network is not."""
+    database.run("update app.rate_limits set quota = 1 where name = 'address'")
+    for address in ("2001:db8:1:1::2", "2001:db8:1:2::2"):
+        database.run("insert into app.rate_limit_exemptions (address) values (%s)", [address])
+    with serve_api(database, announced=True) as served:
+
+        def asked_by(address: str) -> bool:
+            """Whether the proxy asks the database for this address, answered in time or not."""
+            before = Proxy(served.admin).answered()
+            expect(200, ask_from(address, served, "/rpc/feed_public"))
+            after = Proxy(served.admin).answered()
+            return any(after[way] > before[way] for way in ("feeds_direct", "feeds_fallback"))
+
+        def neighbour_left() -> bool:
+            refused(429, "rate_limited", ask_from("2001:db8:1:1::1", served, "/rpc/feed_public"))
+            assert asked_by("2001:db8:1:2::2")
+            return not asked_by("2001:db8:1:1::2")
+
+        expect(200, ask_from("2001:db8:1:1::1", served, "/rpc/feed_public"))
+        # For two seconds at most, and each thread of the proxy knows of its own connections alone.
+        wait_for(neighbour_left, 30, "a neighbour to be left to PostgREST")

@@ -128,7 +128,6 @@ NO_PROTECTION = {
     r"set-var\(txn\.cursor\)": "a tag is of its address, and equals that of no other page",
     r" set-var\(txn\.(asked|is_conditional|tags)\)": "without it a page is sent again",
     r"set-var\(txn\.plain\) .* !accepts ": "without it PostgREST makes the page",
-    r"set-var\(txn\.network\)": "who met a limit is left to PostgREST: sooner, not otherwise",
     r"wait-for-body time 5s if digested": "what is not here whole has no tag",
     r"set-var\(txn\.(age|resident)\)": "what an answer says of itself",
 }

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from microblog.settings import Settings
 from microblog.stack import proxy, rest, secret_files
 from microblog.stack.ports import free_ports
 from microblog.stack.process import Process
@@ -14,10 +15,12 @@ from tests.support.database import Database
 class Served(Api):
     """The API in front of ``database``; ``processes`` are what serves it.
 
-    ``admin`` is HAProxy's admin socket, if there is HAProxy.
+    ``admin`` is HAProxy's admin socket, if there is HAProxy, and ``announced`` the port at which
+    clients say where they come from, if there is one.
     """
 
     admin: Path
+    announced: int
 
     def __init__(self, url: str, proxied: bool, database: Database, *processes: Process) -> None:
         super().__init__(url, proxied)
@@ -59,28 +62,46 @@ def serve_rest(database: Database) -> Iterator[Served]:
             served.close()
 
 
+def announcing(settings: Settings, port: int) -> Path:
+    """Write the project's configuration with one port more, which takes the PROXY protocol."""
+    folder = settings.root / "api"
+    text = (folder / "haproxy.cfg").read_text()
+    bind = '  bind "${MICROBLOG_BIND}"\n'
+    for line, more in (
+        ("  default-path config\n", f"  default-path origin {folder}\n"),
+        (bind, f"{bind}  bind 127.0.0.1:{port} accept-proxy\n"),
+    ):
+        assert text.count(line) == 1, line
+        text = text.replace(line, more)
+    path = settings.state / f"haproxy-{port}.cfg"
+    path.write_text(text)
+    return path
+
+
 @contextmanager
 def serve_api(
     database: Database,
     instances: int = 1,
     hosts: tuple[str, ...] = ("127.0.0.1",),
+    announced: bool = False,
     **variables: str,
 ) -> Iterator[Served]:
     """Serve a database as the stack does: HAProxy with the project's files before PostgREST.
 
-    ``hosts`` are the addresses it listens on; ``variables`` are more of those that api/haproxy.cfg
-    reads.
+    ``hosts`` are the addresses it listens on; with ``announced`` it has one more port, for clients
+    that say where they come from by the PROXY protocol. ``variables`` are more of those that
+    api/haproxy.cfg reads.
     """
     settings = database.settings
     with ExitStack() as stack:
         served_by = [stack.enter_context(postgrest(database)) for _ in range(instances)]
-        (public,) = free_ports(1)
+        public, second = free_ports(2)
         servers_file = settings.state / f"servers-{database.name}-{public}.cfg"
         admin = settings.socket_dir / f"haproxy-{public}.sock"
         servers_file.write_text(proxy.servers([ports for _, *ports in served_by]))
         process = Process(
             "haproxy",
-            proxy.argv(settings, servers_file),
+            proxy.argv(settings, servers_file, announcing(settings, second) if announced else None),
             settings.log_dir / f"haproxy-{database.name}-{public}.log",
             env={
                 **proxy.environment(settings, hosts[0], public, admin, database.name),
@@ -95,6 +116,8 @@ def serve_api(
         processes = [rest_process for rest_process, *_ in served_by]
         served = Served(f"http://127.0.0.1:{public}", True, database, *processes, process)
         served.admin = admin
+        if announced:
+            served.announced = second
         try:
             yield served
         finally:
