@@ -161,9 +161,15 @@ def test_aggregates_are_off(api: Served, module_rest: Served, select: str) -> No
     refused(400, "PGRST123", module_rest.get("/posts", params={"select": select}))
 
 
-def test_plans_are_off(api: Served) -> None:
-    answer = api.get("/posts", headers={"Accept": "application/vnd.pgrst.plan+json"})
-    assert answer.status_code in (406, 415)
+@pytest.mark.parametrize("options", ["", "; options=analyze"])
+@pytest.mark.parametrize("path", ["/posts", "/users", "/rpc/feed_public", "/rpc/users_popular"])
+def test_plans_are_off(api: Served, module_rest: Served, path: str, options: str) -> None:
+    """By the public door, and past it."""
+    member = api.signup()
+    headers = {"Accept": f"application/vnd.pgrst.plan+json{options}"}
+    for served in (api, module_rest):
+        for token in (None, member.token):
+            refused(415, "PGRST107", served.get(path, token, headers=headers))
 
 
 # -- mass assignment -----------------------------------------------------------------------------
