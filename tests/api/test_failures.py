@@ -122,7 +122,7 @@ def test_no_function_of_the_api_loosens_a_limit(module_database: Database) -> No
     assert may_set == []
 
 
-def test_a_temporary_file_ends_at_the_limit_of_the_login(failing: Served) -> None:
+def test_the_login_itself_has_the_limits_of_a_request(failing: Served) -> None:
     """The settings that PostgREST logs in with hold for all of its requests."""
     config = failing.database.value(
         "select rolconfig from pg_roles where rolname = 'authenticator'"

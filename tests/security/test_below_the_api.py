@@ -1,6 +1,9 @@
 """What a request's role may do where no endpoint stands between: rows, schemas, time."""
 
+import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 from psycopg import errors, sql
@@ -198,6 +201,21 @@ def test_reading_a_login_tells_nothing_about_a_password_past_the_proxy_either(
     }
 
 
+# What the API of ``telling`` has besides: a call that waits for as long as it takes, and one that
+# sorts so many kB in temporary files.
+WAITS = """
+create function api.waits() returns void language sql stable
+set statement_timeout = '1h' set lock_timeout = '1h'
+as 'select pg_advisory_xact_lock_shared(7)'
+"""
+SORTS = """
+create function api.sorts(kb int) returns bigint language sql stable
+set statement_timeout = '1h'
+as 'select count(*) from (select repeat(md5(n::text), 32) from generate_series(1, kb) n order by 1
+    offset 0) sorted'
+"""
+
+
 @pytest.fixture
 def telling(database: Database) -> Iterator[Served]:
     """PostgREST before a database whose API tells who asks and what bounds the request."""
@@ -212,7 +230,12 @@ def telling(database: Database) -> Iterator[Served]:
             "create function api.who() returns bigint language sql stable"
             " return app.current_user_id()"
         )
-        connection.execute("grant execute on function api.bounds(), api.who() to anon, member")
+        connection.execute(WAITS)
+        connection.execute(SORTS)
+        connection.execute(
+            "grant execute on function api.bounds(), api.who(), api.waits(), api.sorts(int)"
+            " to anon, member"
+        )
         connection.execute("reset role")
         # Those of the role, not of the login, which are the same elsewhere.
         for name in BOUNDS:
@@ -231,6 +254,49 @@ def test_every_request_is_bounded_in_time_whoever_sends_it(telling: Served) -> N
             options = {"json": {}} if method == "POST" else {}
             answer = telling.request(method, "/rpc/bounds", token, **options)
             assert expect(200, answer).json() == BOUNDS
+
+
+def test_a_request_that_waits_for_a_lock_gives_up_before_its_time_is_over(
+    telling: Served,
+) -> None:
+    """By its lock_timeout: its statement_timeout would give another code."""
+    callers = (None, telling.signup().token)
+    with ThreadPoolExecutor(2) as pool:
+        with telling.database.superuser() as holder, holder.transaction():
+            holder.execute("lock table app.posts in access exclusive mode")
+            for answer in pool.map(lambda token: telling.get("/posts", token), callers):
+                assert answer.json()["code"] == "55P03"
+        for token in callers:
+            expect(200, telling.get("/posts", token))
+
+
+def test_a_transaction_that_nobody_goes_on_with_is_ended(telling: Served) -> None:
+    """As those of a PostgREST that stops in the middle of requests."""
+    database, (postgrest,) = telling.database, telling.processes
+    token = telling.signup().token
+    state = (
+        "select count(*) = %s from pg_stat_activity where usename = 'authenticator'"
+        " and datname = current_database() and coalesce(wait_event, '') ~ %s and state ~ %s"
+    )
+    with ThreadPoolExecutor(2) as pool, ExitStack() as stopped:
+        with database.superuser() as holder, holder.transaction():
+            holder.execute("select pg_advisory_xact_lock(7)")
+            asked = [pool.submit(telling.get, "/rpc/waits", who) for who in (None, token)]
+            database.wait_for(state, [2, "^advisory$", "^active$"])
+            postgrest.send(signal.SIGSTOP)
+            stopped.callback(postgrest.send, signal.SIGCONT)
+        database.wait_for(state, [2, "", "^idle in transaction$"])
+        database.wait_for(state, [0, "", "^idle in transaction$"])
+        stopped.close()
+        for one in asked:
+            assert not one.result().is_success
+
+
+def test_a_request_that_fills_temporary_files_is_refused(telling: Served) -> None:
+    """By its login's temp_file_limit; what stays below passes."""
+    for token in (None, telling.signup().token):
+        expect(200, telling.get("/rpc/sorts?kb=20000", token))
+        assert telling.get("/rpc/sorts?kb=100000", token).json()["code"] == "53400"
 
 
 def test_nobody_becomes_who_sent_the_request_before_on_the_same_connection(
