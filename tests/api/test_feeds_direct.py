@@ -13,12 +13,11 @@ import pytest
 from microblog.page_cache import Proxy
 from microblog.stack.process import wait_for
 from tests.support.actors import DEADLINE
-from tests.support.client import Api, Member, expect, refused
+from tests.support.client import USUAL, Api, Member, expect, is_direct, refused
 from tests.support.database import Database
 from tests.support.horizon import forget
 from tests.support.servers import Served, serve_api
 
-USUAL = {"Accept-Profile": "api"}  # to the same effect, but for PostgREST
 FEEDS = ("feed_timeline", "feed_following", "feed_mine", "feed_public")
 # What differs between any two answers, what only says who wrote this one, and what USUAL asks for.
 BESIDE = {
@@ -39,11 +38,6 @@ def proxy_threads(api: Served) -> int:
     info = Proxy(api.admin).ask("show info")
     (threads,) = re.findall(r"^Nbthread: (\d+)$", info, re.MULTILINE)
     return int(threads)
-
-
-def is_direct(answer: httpx.Response) -> bool:
-    """Whether the proxy had this page from the database itself."""
-    return "server" not in answer.headers
 
 
 def told(answer: httpx.Response) -> dict[str, str]:

@@ -1,4 +1,6 @@
-"""How long Hypothesis searches: MICROBLOG_HYPOTHESIS=ci (the default), deep or unshrunk."""
+"""How long Hypothesis searches: MICROBLOG_HYPOTHESIS=ci (the default), deep (`make fuzz`) or
+unshrunk.
+"""
 
 import os
 

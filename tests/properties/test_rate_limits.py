@@ -3,15 +3,18 @@
 First with a clock that the test sets, through several sessions, call after call: exact to the slot.
 Then with many clients at once, through the proxy and three PostgREST, by the clock of the machine,
 which is the server's too: a request was counted between the two looks at it that enclose it, so
-that what is found to lie in one window does, however slow the machine is.
+that what is found to lie in one window does, however slow the machine is. Some of what is read
+comes from the database by the proxy alone, some by PostgREST, and both count by the same limits:
+each answer is told apart, so that neither way goes untried.
 """
 
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from enum import Enum
 from itertools import count, cycle, islice
 
 import httpx
@@ -19,9 +22,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
+from microblog.page_cache import Proxy
 from microblog.stack.process import wait_for
 from tests.properties.profiles import chosen
-from tests.support.client import Member
+from tests.support.client import USUAL, Member, expect, is_direct
 from tests.support.cluster import Cluster
 from tests.support.database import Database
 from tests.support.limiter import Limiter
@@ -31,8 +35,18 @@ from tests.support.servers import serve_api
 START = 1_800_000_000.0  # seconds since 1970; every slot begins here
 SESSIONS = 3
 _numbers = count(1)
-# To find a smaller example of a failure would take minutes, where each takes seconds.
-PHASES = (Phase.explicit, Phase.generate)
+SEARCHING = settings(
+    chosen(),
+    database=None,
+    # To find a smaller example of a failure would take minutes, where each takes seconds.
+    phases=(Phase.explicit, Phase.generate),
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def searching(share: float) -> settings:
+    """Search as deep as the profile says, with this share of its examples."""
+    return settings(SEARCHING, max_examples=max(1, int(share * SEARCHING.max_examples)))
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +70,7 @@ EDGE = [(0.98, 0, 0, 2), (0.0, 1, 0, 2), (19.04, 2, 0, 2), (0.0, 0, 0, 2)]
 
 @given(st.sampled_from([1, 2, 3, 60]), st.integers(2, 8), schedules)
 @example(2, 4, EDGE)
-@settings(max_examples=60, deadline=None, database=None, phases=PHASES)
+@searching(1.5)
 def test_no_window_holds_more_than_the_quota(
     limiters: list[Limiter], window: int, quota: int, schedule: list[tuple[float, int, int, int]]
 ) -> None:
@@ -85,7 +99,7 @@ requests = st.lists(
 
 
 @given(st.sampled_from([1, 3, 60, 300]), st.integers(3, 9), requests)
-@settings(max_examples=60, deadline=None, database=None, phases=PHASES)
+@searching(1.5)
 def test_a_refused_request_of_several_rows_is_told_the_truth_and_takes_nothing(
     limiters: list[Limiter],
     window: int,
@@ -129,7 +143,7 @@ def test_a_refused_request_of_several_rows_is_told_the_truth_and_takes_nothing(
     st.lists(st.integers(0, SESSIONS - 1), min_size=1, max_size=9),
     st.lists(st.floats(0, 0.06), min_size=1, max_size=12),
 )
-@settings(max_examples=12, deadline=None, database=None, phases=PHASES)
+@searching(0.3)
 def test_many_who_use_nine_tenths_together_are_never_refused(
     limiters: list[Limiter], quota: int, turns: list[int], late: list[float]
 ) -> None:
@@ -156,6 +170,14 @@ RULES = {  # name: scope, methods, paths, whether rows count
 }
 
 
+class Way(Enum):
+    """Who answered a read."""
+
+    DIRECT = "the proxy, with a page that it had from the database itself"
+    SHORT = "the proxy, to whom the database itself said that nothing has changed"
+    POSTGREST = "PostgREST"
+
+
 @dataclass(frozen=True)
 class Call:
     """A request, its answer, and the times between which it was counted."""
@@ -163,6 +185,7 @@ class Call:
     after: float
     before: float
     status: int
+    way: Way
     costs: dict[tuple[str, int], int]  # by rule and member or address
 
 
@@ -180,9 +203,10 @@ class Crowd:
     """Two members at two addresses, before a proxy with three PostgREST."""
 
     database: Database
+    proxy: Proxy
     places: list[Place]
     members: list[Member]
-    tags: dict[int, str] = field(default_factory=dict)
+    tags: dict[int, str]  # of each member's timeline, the last that was told
 
     def set_rules(self, window: int, quotas: dict[str, int]) -> None:
         """Have these rules and no others, and wait until every connection knows."""
@@ -197,24 +221,37 @@ class Crowd:
         wait_until(time.time() + 0.6)
 
     def ask(self, member: int, address: int, kind: str, rows: int) -> Call:
-        """Read, read on condition, or write so many rows."""
+        """Read: as usual by PostgREST, or as the proxy can. Or write so many rows."""
         place = self.places[address]
         caller = place.member_of(self.members[member])
         after = time.time()
         if kind == "write":
             answer = caller.post("/posts", json=[{"content": f"{after}"}] * rows)
         elif kind == "conditional":
-            headers = {"If-None-Match": self.tags.get(member, '"none"')}
+            headers = {"If-None-Match": self.tags[member]}
             answer = caller.get("/rpc/feed_timeline", headers=headers)
         else:
-            answer = caller.get("/rpc/feed_mine")
+            answer = caller.get("/rpc/feed_mine", headers=USUAL if kind == "usual" else {})
         before = time.time()
         self.look_at(answer)
         if kind == "conditional" and answer.status_code == 200:
             self.tags[member] = answer.headers["ETag"]
         own = ("writes", rows) if kind == "write" else ("reads", 1)
         costs = {(own[0], member): own[1], ("together", address): 1}
-        return Call(after, before, answer.status_code, costs)
+        return Call(after, before, answer.status_code, self.way(answer), costs)
+
+    @staticmethod
+    def way(answer: httpx.Response) -> Way:
+        """Who has made it, by its headers."""
+        if answer.status_code in (200, 304) and is_direct(answer):
+            return Way.DIRECT if answer.status_code == 200 else Way.SHORT
+        if answer.status_code < 400:
+            assert answer.headers["Server"].startswith("postgrest/")
+        return Way.POSTGREST
+
+    def pages(self) -> int:
+        """How many pages the proxy had from the database itself, as it counts them."""
+        return self.proxy.answered()["feeds_direct"]
 
     @staticmethod
     def look_at(answer: httpx.Response) -> None:
@@ -245,8 +282,11 @@ def crowd(cluster: Cluster) -> Iterator[Crowd]:
         Place(served) as there,
     ):
         members = served.signups(2)
+        # What has not changed is asked for from the first request on.
+        pages = [expect(200, member.get("/rpc/feed_timeline")) for member in members]
+        tags = {number: page.headers["ETag"] for number, page in enumerate(pages)}
         database.run("delete from app.rate_limit_exemptions")
-        yield Crowd(database, [here, there], members)
+        yield Crowd(database, Proxy(served.admin), [here, there], members, tags)
 
 
 def quotas(most: int) -> st.SearchStrategy[dict[str, int]]:
@@ -257,7 +297,7 @@ def quotas(most: int) -> st.SearchStrategy[dict[str, int]]:
     })  # fmt: skip
 
 
-kinds = st.sampled_from(["read", "conditional", "write"])
+kinds = st.sampled_from(["read", "conditional", "usual", "write"])
 pauses = st.sampled_from([0.0, 0.0, 0.0, 0.3, 0.9, 1.0])
 clients = st.builds(
     Client,
@@ -270,42 +310,74 @@ clients = st.builds(
 
 
 # As fast as they can, of every kind; the timeline of the second member never changes.
-BURST = [
+BURST = 4 * [
     Client(0, 0, ((0.0, "read", 1),)),
     Client(0, 1, ((0.0, "write", 2), (0.0, "write", 5), (0.3, "read", 1))),
     Client(0, 0, ((0.0, "write", 1), (0.0, "conditional", 1))),
     Client(1, 1, ((0.0, "conditional", 1),)),
     Client(1, 0, ((0.0, "conditional", 1), (0.0, "read", 1))),
+    Client(1, 0, ((0.0, "usual", 1),)),
 ]
 
 
-@given(
-    st.sampled_from([1, 2]),
-    quotas(12),
-    quotas(12),
-    st.floats(0.1, 0.9),
-    st.lists(clients, min_size=4, max_size=7),
-)
-@example(
-    1, {"reads": 6, "writes": 7, "together": 12}, {"reads": 3, "writes": 9, "together": 12}, 0.5,
-    BURST,
-)  # fmt: skip
-@settings(
-    max_examples=max(1, chosen().max_examples // 13),
-    deadline=None,
-    database=None,
-    phases=PHASES,
-    suppress_health_check=list(HealthCheck),
-)
-def test_no_window_of_a_crowd_holds_more_than_the_quota(
+def test_no_window_of_a_crowd_holds_more_than_the_quota(crowd: Crowd) -> None:
+    """For two windows and more; meanwhile the rules change, and the job folds and removes."""
+    ways: Counter[Way] = Counter()
+    pages = crowd.pages()
+
+    @searching(0.08)
+    @given(
+        st.sampled_from([1, 2]),
+        quotas(12),
+        quotas(12),
+        st.floats(0.1, 0.9),
+        st.lists(clients, min_size=4, max_size=24),
+    )
+    @example(
+        1, {"reads": 12, "writes": 7, "together": 24}, {"reads": 6, "writes": 9, "together": 24},
+        0.5, BURST,
+    )  # fmt: skip
+    def whatever(
+        window: int,
+        quota: dict[str, int],
+        later: dict[str, int],
+        changed_at: float,
+        clients: list[Client],
+    ) -> None:
+        calls, as_it_was, as_it_is = burst(crowd, window, quota, later, changed_at, clients)
+        ways.update(call.way for call in calls if call.status in (200, 304))
+        if clients is BURST:
+            assert {call.status for call in calls} >= {200, 201, 304, 429}
+        for key in {key for call in calls for key in call.costs}:
+            rule = key[0]
+            through = [call for call in calls if call.status < 400 and key in call.costs]
+            for first in through:
+                begin, end = first.after, first.after + window
+                held = sum(c.costs[key] for c in through if c.after >= begin and c.before < end)
+                most = max(quota[rule], later[rule])
+                if end <= as_it_was:
+                    most = quota[rule]
+                elif begin >= as_it_is:
+                    most = later[rule]
+                assert held <= most, f"{held} of {key}, {most} allowed"
+
+    whatever()
+    assert set(ways) == set(Way), f"not every way was gone: {ways}"
+    # The answers' headers and the proxy's own count agree on which way it was.
+    assert crowd.pages() - pages == ways[Way.DIRECT]
+
+
+def burst(
     crowd: Crowd,
     window: int,
     quota: dict[str, int],
     later: dict[str, int],
     changed_at: float,
     clients: list[Client],
-) -> None:
-    """For two windows and more; meanwhile the rules change, and the job folds and removes."""
+) -> tuple[list[Call], float, float]:
+    """Have them all ask. Returns their calls, until when the first quotas held, and from when on
+    the later ones.
+    """
     crowd.set_rules(window, quota)
     began = time.time()
     until = began + 2 * window + 0.4
@@ -335,35 +407,14 @@ def test_no_window_of_a_crowd_holds_more_than_the_quota(
                     )
             return before, time.time() + 1  # a change holds within a second
 
-        others: list[Future] = [threads.submit(work), threads.submit(change)]
+        worker, changed = threads.submit(work), threads.submit(change)
         calls = [call for made in threads.map(requests, clients) for call in made]
-        others[0].result()
-        as_it_was, as_it_is = others[1].result()
-
-    if clients is BURST:
-        assert {call.status for call in calls} >= {200, 201, 304, 429}
-    for key in {key for call in calls for key in call.costs}:
-        rule = key[0]
-        through = [call for call in calls if call.status < 400 and key in call.costs]
-        for first in through:
-            begin, end = first.after, first.after + window
-            held = sum(c.costs[key] for c in through if c.after >= begin and c.before < end)
-            most = max(quota[rule], later[rule])
-            if end <= as_it_was:
-                most = quota[rule]
-            elif begin >= as_it_is:
-                most = later[rule]
-            assert held <= most, f"{held} of {key}, {most} allowed"
+        worker.result()
+        return calls, *changed.result()
 
 
 @given(st.lists(st.floats(0, 0.02), min_size=5, max_size=20))
-@settings(
-    max_examples=max(1, chosen().max_examples // 40),
-    deadline=None,
-    database=None,
-    phases=PHASES,
-    suppress_health_check=list(HealthCheck),
-)
+@searching(0.025)
 def test_nobody_of_a_crowd_that_uses_nine_tenths_steadily_is_refused(
     crowd: Crowd, late: list[float]
 ) -> None:
@@ -375,7 +426,7 @@ def test_nobody_of_a_crowd_that_uses_nine_tenths_steadily_is_refused(
     window, quota = 3, 30
     crowd.set_rules(window, {"reads": 1000, "writes": 1000, "together": quota})
     began = time.time()
-    kinds = cycle(["read", "conditional", "write"])
+    kinds = cycle(["read", "conditional", "write", "usual", "read"])  # of each member all
     lateness = islice(cycle(late), 3 * quota // 2)
     due = [
         (n % 2, began + n * window / (0.9 * quota) + part * window, kind)

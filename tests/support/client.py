@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 PASSWORD = "correct horse battery"
+USUAL = {"Accept-Profile": "api"}  # what makes no difference, but that PostgREST has to answer
 _numbers = count(1)
 
 
@@ -178,6 +179,11 @@ class Member:
         """One's profile as others see it."""
         (row,) = expect(200, self.get("/users", params={"id": f"eq.{self.id}"})).json()
         return row
+
+
+def is_direct(answer: httpx.Response) -> bool:
+    """Whether the proxy had this page of a feed from the database itself."""
+    return "server" not in answer.headers
 
 
 def expect(status: int, answer: httpx.Response) -> httpx.Response:
