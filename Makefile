@@ -29,8 +29,9 @@ down: ## Stop the stack; its data stays
 test: setup ## Run the whole suite (options: PYTEST_ARGS="-k feed")
 	@.venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
-fuzz: setup ## Ask whatever comes to mind, twelve times as much as `make test` (FUZZ_ARGS="-k openapi")
-	@MICROBLOG_HYPOTHESIS=deep .venv/bin/python -m pytest tests/fuzz -o timeout=3600 $(FUZZ_ARGS)
+fuzz: setup ## The fuzz and property tests, twelve times as many examples (FUZZ_ARGS="-k openapi")
+	@MICROBLOG_HYPOTHESIS=deep .venv/bin/python -m pytest tests/fuzz tests/properties \
+	  -o timeout=3600 $(FUZZ_ARGS)
 
 mutants: setup ## Take each protection away and see the tests notice (MUTANTS_ARGS="-k policies")
 	@.venv/bin/python -m tests.security $(MUTANTS_ARGS)
