@@ -1,6 +1,8 @@
 """What holds for every answer, whatever was asked."""
 
+import json
 import re
+from ipaddress import ip_address
 
 from microblog.settings import ROOT
 from tests.fuzz.wire import Answer, Request
@@ -11,10 +13,29 @@ WORD = re.compile(r"[a-z_][a-z0-9_]{2,}")
 # Hashes, statements, places in functions, PostgREST's own names for its queries.
 INSIDES = re.compile(
     r'\$2[abxy]\$|"api"\.|FROM "|SELECT |INSERT INTO|_postgrest_t|pgrst_(?!scalar)|PL/pgSQL|'
-    r"\bline \d+ at |\bSQL (statement|function)|DETAIL:|CONTEXT:|\b127\.0\.0\.1\b|\.s\.PGSQL|"
+    r"\bline \d+ at |\bSQL (statement|function)|DETAIL:|CONTEXT:|\.s\.PGSQL|"
     r"\b(postgres|postgrest|haproxy|libpq|hs|warp)\b|stack depth|/(tmp|var|usr|work|root|home)/"
 )
 
+# What may be an address, to be looked at by ip_address: 12:30:00 is none, 300.1.1.1 is none.
+ADDRESS = re.compile(
+    r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?!\.?\d)"
+    r"|(?<![\w.])(?=:*[\da-f])(?:[\da-f]{0,4}:){2,7}(?:(?:\d{1,3}\.){3}\d{1,3}|[\da-f]{1,4})?"
+    r"(?![\w:])"
+)
+
+# Words that answers may say though something inside has the same name. Public besides is what HTTP
+# serves, the committed inventory.
+PUBLIC = {
+    *("author", "expires_at"),  # fields of a feed's row and of a login
+    *("bytes", "cache", "change", "invalidations", "misses", "queue", "worker"),  # of /health
+    "rate_limits_unavailable",  # a code
+    *("address", "every", "value"),  # English, of our refusals
+    *("conflicts", "event", "project", "requires"),  # and of PostgREST's and PostgreSQL's
+    *("armor", "base64url"),  # functions of pgcrypto; what a token is not
+}
+
+PARTS = ("columns", "arguments")  # of an endpoint
 
 LARGEST = 200_000  # bytes; a page of 100 rows, each with a person embedded, has at most half of it
 # Seconds beyond statement_timeout: a statement is cancelled when its time is over, and the
@@ -34,6 +55,27 @@ where s.dbid = (select oid from pg_database where datname = current_database())
 """
 
 
+def served() -> set[str]:
+    """Return the names of tables, columns, calls and arguments that HTTP serves."""
+    inventory = json.loads((ROOT / "tests" / "api" / "endpoints.json").read_text())
+    words = {word for path in inventory for word in path.split("/")}
+    return words.union(
+        *(endpoint.get(kind, []) for endpoint in inventory.values() for kind in PARTS)
+    )
+
+
+def addresses(said: str) -> set[str]:
+    """Return what is an IPv4 or IPv6 address, in lower case."""
+    found = set()
+    for candidate in ADDRESS.findall(said.lower()):
+        try:
+            ip_address(candidate)
+        except ValueError:
+            continue
+        found.add(candidate)
+    return found
+
+
 class Rules:
     """No server error, no endless answer, four fields in every refusal, nothing private anywhere.
 
@@ -41,15 +83,14 @@ class Rules:
     and one that was not would keep its client waiting, and stand in pg_stat_statements. Nothing is
     counted to the end, and no semicolon separates anything.
 
-    Private is every name of the schemas that HTTP does not serve, unless the contract, which
-    everybody may read, uses the word. A word that the client itself sent is no leak.
+    Private is every name of the schemas that HTTP does not serve, unless it is that of something
+    served as well, or listed as public; and every address. A word that the client itself sent is no
+    leak.
     """
 
     def __init__(self, database: Database) -> None:
         self.database = database
         self.timeout: float = database.value(TIMEOUT)  # seconds
-        contract = (ROOT / "docs" / "http.md").read_text().lower()
-        contract += "".join(p.read_text() for p in (ROOT / "api" / "errors").iterdir()).lower()
         names = database.values(
             """
             with hidden as (
@@ -66,20 +107,14 @@ class Rules:
             union select rolname::text from pg_roles
             """
         )
-        columns = database.values(
-            "select a.attname from pg_attribute a join pg_class c on c.oid = a.attrelid"
-            " where c.relnamespace = 'api'::regnamespace"
-        )
-        public = {*WORD.findall(contract), *columns}
-        self.private = {name for name in names if "_" in name or len(name) > 4} - public
-        # English, or the names of what the public functions are made of.
-        self.private -= {"change", "project", "planner", "event", "requires", "conflicts", "armor"}
-        self.private.discard("base64url")  # what a token is not
+        assert set(names) >= PUBLIC, f"nothing is named {PUBLIC - set(names)}"
+        self.private = {name for name in names if "_" in name or len(name) > 4} - PUBLIC - served()
         assert {
             "credentials",
             "password_hash",
             "pre_request",
             "feed_entries",
+            "quota",
         } <= self.private
 
     def check(self, request: Request, answer: Answer) -> None:
@@ -121,5 +156,7 @@ class Rules:
         leaked = self.private.intersection(WORD.findall(said.lower()))
         leaked = {word for word in leaked if word not in request.said}
         assert not leaked, f"{leaked} in {shown}"
+        told = {address for address in addresses(said) if address not in request.said}
+        assert not told, f"{told} in {shown}"
         inside = INSIDES.search(said)
         assert inside is None or inside[0].lower() in request.said, f"{inside} in {shown}"

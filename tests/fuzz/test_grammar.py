@@ -67,6 +67,13 @@ def test_every_path_of_the_document_is_among_those_asked(callers: Callers) -> No
         (400, {"message": "column deleted_at does not exist"}),
         (404, {"hint": 'SELECT 1 FROM "api"."posts"'}),
         (400, {"details": "connection to server at 127.0.0.1 failed"}),
+        (429, {"details": "127.0.1.7 has asked 4 times"}), (400, {"hint": "Use 10.1.2.3:5432."}),
+        (429, {"details": "2001:DB8:0:7::/64 has asked 4 times"}), (400, {"hint": "from [::1]:80"}),
+        (400, {"details": "host=::ffff:192.168.0.1."}), (400, {"hint": "fe80::1%eth0"}),
+        (429, {"details": "address:2001:db8::/64"}), (429, {"details": "address:127.0.1.30"}),
+        (400, {"message": "2001:db8:1:2:3:4:5:6 is refused"}),
+        # The documents mention these, answers do not.
+        (429, {"message": "no quota is left"}), (400, {"message": "role proxy may not do that"}),
         (400, {"details": "PL/pgSQL function app.page_limit(integer) line 10 at RAISE"}),
         (400, {"message": "could not open file /var/lib/x"}),
     ],
@@ -80,6 +87,24 @@ def test_the_rules_see_what_they_are_there_for(
     bad = Answer(status, {"x-request-id": "1"}, json.dumps(error | said).encode())
     with pytest.raises(AssertionError):
         callers.rules.check(Request("GET", b"/users"), bad)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"message": "Too many requests by address."}, {"code": "rate_limits_unavailable"},
+        {"message": "expired at 2026-11-26T12:30:00.123456+00:00", "details": "12:30:00, 1::text"},
+        {"details": "300.1.1.1, 1.2.3, 1.2.3.4.5, a::b::c, id::date, ::, 00:11:22:33:44:55"},
+        {"hint": "Perhaps you meant the function api.feed_public, or users(username,created_at)"},
+        # What the client asked for is repeated.
+        {"details": "unexpected 10.9.8.7 near fe80::9 in author.password_hash"},
+    ],
+)  # fmt: skip
+def test_the_rules_let_ordinary_words_pass(callers: Callers, said: dict[str, str]) -> None:
+    error = {"code": "x", "message": "m", "details": None, "hint": None} | said
+    headers = {"x-request-id": "1", "date": "Sat, 21 Nov 2026 12:30:00 GMT"}
+    request = Request("GET", b"/users?select=10.9.8.7,FE80%3A%3A9,password_hash")
+    callers.rules.check(request, Answer(400, headers, json.dumps(error).encode()))
 
 
 @pytest.mark.parametrize(
