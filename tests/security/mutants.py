@@ -5,7 +5,8 @@ notice. It is one of
 
 - ``sql``: statements, run as the superuser in a clone of the template database. What they change
   beyond that database ``undo`` takes back;
-- ``function``, ``replace``, ``by``: text of a function, as its script in ``sql/`` has it;
+- ``function``, ``replace``, ``by``: text of a function, as its script in ``sql/`` has it, or, where
+  the script puts it together, as the database has it;
 - ``file``, ``replace``, ``by``: text of a committed file, in a copy of the project.
 
 The tests run in a pytest of their own, from a copy of the project and attached to a cluster that
@@ -27,6 +28,8 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
+
+import psycopg
 
 from microblog.settings import ROOT
 from microblog.stack import postgres
@@ -63,7 +66,8 @@ class Mutation:
         for statement in self.sql:
             connection.execute(statement)  # type: ignore[call-overload]
         if self.function:
-            connection.execute(self.weaken(source(self.function)))  # type: ignore[call-overload]
+            text = source(self.function) or made(self.function, connection)
+            connection.execute(self.weaken(text))  # type: ignore[call-overload]
 
     def weaken(self, text: str) -> str:
         """Return the text with its one ``replace`` replaced; MutationError without exactly one."""
@@ -74,8 +78,11 @@ class Mutation:
         return text.replace(self.replace, self.by)
 
 
-def source(function: str) -> str:
-    """Return the statement that makes a function (``app.pre_request``), to be run again."""
+def source(function: str) -> str | None:
+    """Return the statement that makes a function (``app.pre_request``), to be run again.
+
+    None where no script has it as a statement of its own.
+    """
     pattern = re.compile(
         rf"^create (function {re.escape(function)}\(.*?^(?:\$\$;|end;|return .*?;)$)",
         re.DOTALL | re.MULTILINE,
@@ -84,7 +91,17 @@ def source(function: str) -> str:
         for path in sorted((ROOT / "sql" / folder).glob("*.sql")):
             if found := pattern.search(path.read_text()):
                 return f"create or replace {found[1]}"
-    raise MutationError(f"no script makes {function}")
+    return None
+
+
+def made(function: str, connection: Connection) -> str:
+    """Return the statement that would make a function as it is in the connection's database."""
+    try:
+        row = connection.execute("select pg_get_functiondef(%s::regproc)", [function]).fetchone()
+    except psycopg.Error as error:
+        raise MutationError(f"neither a script nor the database has {function}: {error}") from error
+    assert row is not None
+    return str(row[0])
 
 
 def load() -> list[Mutation]:

@@ -60,6 +60,17 @@ def test_every_mutation_finds_what_it_takes_away(module_database: Database) -> N
     assert lost == []
 
 
+@pytest.mark.parametrize("function", ["app.pre_request", "app.rate_limit_hit_here"])
+@pytest.mark.parametrize("text", ["nothing of the kind", "v_"])
+def test_what_is_not_there_exactly_once_cannot_be_taken_away(
+    module_database: Database, function: str, text: str
+) -> None:
+    """Neither of a function that has a script of its own, nor of one that is put together."""
+    lost = Mutation("lost", "none", "", ("t",), function=function, replace=text, by="")
+    with pytest.raises(MutationError, match=r"is \d+ times in"):
+        applies(lost, module_database)
+
+
 def test_every_test_that_a_mutation_names_exists() -> None:
     for node in {test for mutation in MUTATIONS for test in mutation.tests}:
         path, _, name = node.partition("::")
