@@ -7,6 +7,7 @@ would call everything noticed.
 import ast
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -174,9 +175,28 @@ def test_every_rule_of_the_proxy_is_taken_away_once() -> None:
     assert {p for patterns in excluded.values() for p in patterns} == set(NO_PROTECTION)
 
 
-def test_the_document_lists_the_mutations_as_they_are() -> None:
-    written = document.between(document.DOCUMENT.read_text())
-    assert written == document.table(MUTATIONS), "make mutants MUTANTS_ARGS=--document"
+def test_the_document_lists_and_counts_the_mutations_as_they_are() -> None:
+    text = document.DOCUMENT.read_text()
+    remedy = "make mutants MUTANTS_ARGS=--document"
+    assert document.between(text) == document.table(MUTATIONS), remedy
+    assert [int(n) for n, _ in document.COUNT.findall(text)] == [len(MUTATIONS)], remedy
+
+
+def test_the_document_keeps_what_it_says_of_the_last_run_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "security.md"
+    copy.write_text(document.DOCUMENT.read_text())
+    monkeypatch.setattr(document, "DOCUMENT", copy)
+    for survivors, fate in (
+        (["one", "two"], "2 were not noticed: one, two."),
+        ([], "all were noticed."),
+    ):
+        document.write(MUTATIONS, document.outcome(document.where(), len(MUTATIONS), survivors))
+        document.write(MUTATIONS[1:])
+        ((number, told),) = document.COUNT.findall(copy.read_text())
+        assert int(number) == len(MUTATIONS) - 1
+        assert f"there were {len(MUTATIONS)}; {fate}" in told
 
 
 # -- the runner ----------------------------------------------------------------------------------
