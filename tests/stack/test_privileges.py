@@ -9,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
 from microblog.settings import Settings
-from microblog.stack import Stack
+from microblog.stack import Stack, postgres
 from microblog.stack.privileges import service_user
 
 AS_ROOT = os.geteuid() == 0
@@ -77,6 +78,17 @@ def test_a_stack_in_a_folder_only_root_can_enter_runs_without_roots_rights(
             assert int(state["CapEff"], 16) == (DAC_READ_SEARCH if AS_ROOT else 0)
     finally:
         stack.down(wipe=True)
+
+
+@pytest.mark.parametrize("replication", ["false", "true"])
+def test_over_the_socket_nobody_takes_a_role_that_has_a_password(
+    stack: Stack, replication: str
+) -> None:
+    """Not even who started the stack, and may be its superuser there."""
+    with postgres.connect(stack.settings) as connection:
+        assert connection.execute("select current_user").fetchone() == ("postgres",)
+    with pytest.raises(psycopg.OperationalError, match="Peer authentication failed"):
+        postgres.connect(stack.settings, user="authenticator", replication=replication)
 
 
 def test_commands_run_as_the_service_user() -> None:

@@ -18,7 +18,7 @@ from tests.support.places import now, wait_until
 from tests.support.replica import replica_of, serve_replica, wait_for_replay
 from tests.support.servers import serve_rest
 
-# As the proxy asks, for whom no rule counts here.
+# As the proxy asks, of nobody's address.
 QUESTION = "select app.feed_answer(%s, 'GET', '/rpc/feed_mine', '', '', '1', '', '', true)"
 FEEDS = "select hits from dba.rate_limit_keys where rule = 'feeds'"
 
@@ -45,6 +45,7 @@ def test_a_replica_counts_on_its_primary_and_once_promoted_by_itself(cluster: Cl
                     rows = expect(200, ask(asked)).json()
                     assert [row["id"] for row in rows] == [post["id"]]
                     assert database.values(FEEDS) == [n]
+                assert own.value(QUESTION, [member.token]) is None, "the proxy gets no page here"
                 health = expect(200, replica.get("/rpc/health", headers=headers)).json()
                 assert health["cache"] is None, "reports are unlogged"
                 assert health["schema"] == primary.get("/rpc/health").json()["schema"]
@@ -58,6 +59,7 @@ def test_a_replica_counts_on_its_primary_and_once_promoted_by_itself(cluster: Cl
                 wait_for(lambda: ask(reader).status_code == 200, 20, "counts of its own")
                 expect(201, reader.post("/posts", json={"content": "from here"}, headers=headers))
                 assert (own.values(FEEDS), database.values(FEEDS)) == ([1], [3])
+                assert own.value(QUESTION, [member.token]) is not None
 
 
 class Counter:
