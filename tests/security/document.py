@@ -53,7 +53,7 @@ def where() -> str:
 
 def outcome(where: str, tried: int, survivors: Sequence[str]) -> str:
     """Return the sentence about a run of all mutations that has ended."""
-    lost = f"{len(survivors)} were not noticed: {', '.join(survivors)}"
+    lost = f"{len(survivors)} not noticed: {', '.join(survivors)}"
     fate = lost if survivors else "all were noticed"
     return f"When last all were tried in one run ({where}), there were {tried}; {fate}."
 

@@ -21,6 +21,7 @@ from tests.security.mutants import (
     applies,
     laboratory,
     load,
+    source,
 )
 from tests.support.cluster import Cluster
 from tests.support.database import Database
@@ -175,6 +176,54 @@ def test_every_rule_of_the_proxy_is_taken_away_once() -> None:
     assert {p for patterns in excluded.values() for p in patterns} == set(NO_PROTECTION)
 
 
+# Refusals in words that no mutation takes away, by a pattern of <script>.<code>, and why.
+CONSTRAINED = "a constraint refuses it too, in worse words"
+REFUSED_ANYWAY = {
+    r"signup\.username_(invalid|taken)$": CONSTRAINED,
+    r"api_users_update\.(username_taken|description_too_long)$": CONSTRAINED,
+    r"api_follows_write\.(followed_id_required|self_follow|user_not_found)$": CONSTRAINED,
+    r"api_posts_insert\.(idempotency_key_invalid|gone_meanwhile)$": CONSTRAINED,
+    r"posts_normalize\.content_(empty|too_long)$": CONSTRAINED,
+    r"filter_require\.filter_required$|row_require\.tg_argv$": "its triggers are taken away",
+    r"(replies|user_require)\.": "without it there is an empty page",
+    r"(bcrypt|http_error)\.busy$": "a wait that was given up is an error in any case",
+    r"login\.credentials_required$": "nobody's password is null",
+    r"jwt\.no_signing_key$": "without a key there is no token",
+}
+REFUSAL = re.compile(r"(?:perform|select) app\.http_error\(\s*[^,]+,\s*'?(\w+)")
+CONDITION = re.compile(r"^ *(?:if|elsif|when|begin)\b", re.MULTILINE)
+FUNCTION = re.compile(r"create function (\w+\.\w+)\(")
+
+
+def test_every_refusal_in_words_is_taken_away_once() -> None:
+    """With its condition, or where its function is called for nothing else. Or it stands above."""
+    alone = []
+    scripts = [*(ROOT / "sql/functions").glob("*.sql"), *(ROOT / "sql/triggers").glob("*.sql")]
+    refusals = [(path, found) for path in scripts for found in REFUSAL.finditer(path.read_text())]
+    for path, found in refusals:
+        text = path.read_text()
+        (*_, function) = FUNCTION.findall(text, 0, found.start())
+        (*_, condition) = CONDITION.finditer(text, 0, found.start())
+        guarded = range(condition.start(), text.index(";", found.end()))
+        if not any(
+            (mutation.function == function and touches(mutation, text, guarded))
+            or f"{function}(" in mutation.replace
+            for mutation in MUTATIONS
+        ):
+            alone.append(f"{path.stem}.{found[1]}")
+    assert len(refusals) >= 40
+    reasons = {refusal: [p for p in REFUSED_ANYWAY if re.search(p, refusal)] for refusal in alone}
+    assert [refusal for refusal, patterns in reasons.items() if not patterns] == []
+    assert {p for patterns in reasons.values() for p in patterns} == set(REFUSED_ANYWAY)
+
+
+def touches(mutation: Mutation, text: str, part: range) -> bool:
+    """Tell whether a function's mutation changes some of this part of its script."""
+    whole = (source(mutation.function) or text).removeprefix("create or replace ")
+    start = text.index(whole) + whole.index(mutation.replace)
+    return start < part.stop and part.start < start + len(mutation.replace)
+
+
 def test_the_document_lists_and_counts_the_mutations_as_they_are() -> None:
     text = document.DOCUMENT.read_text()
     remedy = "make mutants MUTANTS_ARGS=--document"
@@ -189,7 +238,7 @@ def test_the_document_keeps_what_it_says_of_the_last_run_of_all(
     copy.write_text(document.DOCUMENT.read_text())
     monkeypatch.setattr(document, "DOCUMENT", copy)
     for survivors, fate in (
-        (["one", "two"], "2 were not noticed: one, two."),
+        (["one", "two"], "2 not noticed: one, two."),
         ([], "all were noticed."),
     ):
         document.write(MUTATIONS, document.outcome(document.where(), len(MUTATIONS), survivors))
