@@ -35,6 +35,7 @@ QUICK_WARMUP = 0.5  # seconds at most in a quick pass
 LIMIT = 240.0  # seconds after which a scenario gets no further round
 BESIDE = 2.0  # seconds that a turn takes beside its load, before that is known
 BROKEN = "broken off"
+NO_TIME = "no time was left for it"
 AUTHORS = Users(kind="any", popularity="uniform")
 
 T = TypeVar("T")
@@ -68,8 +69,8 @@ def run_scenarios(
     more rounds, and those lengths. ``seed`` draws the load. The stack is filled with ``preset``, a
     name or a shape, if it is empty; ``floor`` measures that against a bare COPY; ``audit`` then
     compares feeds and counters with the definition. ``limit``: seconds after which a scenario gets
-    no further round. ``deadline``: seconds that all of it may take, seeding included; what should
-    not be over by then is left out.
+    no further round. ``deadline``: seconds that all of it may take, seeding included; a scenario
+    that should not be over by then is left out, and a turn that should not be is not begun.
     Raises StackError where the stack cannot run; a scenario that cannot is among the run's
     failures, and wrong answers are in the rounds. Ctrl-C ends the run with what was measured.
     """
@@ -109,10 +110,15 @@ def run_scenarios(
                     step("", estimate.skip(number))
                     continue
                 say(f"bench: {number} of {len(plan)}, {scenario.name}; {estimate.left()}")
-                room = min(scenario.limit or limit, estimate.room())
-                turner = Turner(bed, scenario, length, seed, step, room)
+                turner = Turner(
+                    bed, scenario, length, seed, step, scenario.limit or limit, estimate.until
+                )
                 try:
-                    run.scenarios.append(turner.take_turns(turns))
+                    found = turner.take_turns(turns)
+                    if found.subject.absent == NO_TIME:
+                        run.left_out.append(scenario.name)
+                    else:
+                        run.scenarios.append(found)
                 except KeyboardInterrupt:
                     run.failures |= dict.fromkeys([p[0].name for p in plan[number - 1 :]], BROKEN)
                     say("bench: broken off; what was measured is kept")
@@ -205,7 +211,9 @@ class Turner:
 
     The first of a round may find the machine in another state than the last, so each is first once.
 
-    ``step`` is told what begins, and that a turn is done.
+    ``step`` is told what begins, and that a turn is done. ``limit``: seconds after which there is
+    no further round. ``until``: when, on the system's clock, everything has to be over; no turn is
+    begun that should not be by then, be it the second of the first round.
     """
 
     def __init__(
@@ -216,34 +224,43 @@ class Turner:
         seed: int,
         step: Callable[[str, int], None] = lambda _, __: None,
         limit: float = LIMIT,
+        until: float | None = None,
     ) -> None:
         self.bed, self.scenario, self.seconds, self.seed = bed, scenario, seconds, seed
-        self.step, self.limit = step, limit
+        self.step, self.limit, self.until = step, limit, until
         self.warm: set[str] = set()
+        self.took: dict[str, float] = {}  # the longest turn of each side, all that it needs
 
     def take_turns(self, rounds: int) -> ScenarioResult:
         """Run all rounds and sum them up; a side that cannot take part says why."""
         scenario = self.scenario
         limitations = list(scenario.limitations)
         sides = [self._side(load) for load in scenario.sides]
+        both = list(zip(scenario.sides, sides, strict=True))
         start = time.monotonic()
-        for number in range(rounds):
+        turns = [(number, *one) for number in range(rounds) for one in rotated(both, number)]
+        for taken, (number, load, side) in enumerate(turns):
+            whole, rest = divmod(taken, len(sides))
             spent = time.monotonic() - start
-            if number and spent * (number + 1) / number > self.limit:
-                limitations.append(f"{number} of {rounds} rounds, for want of time.")
+            late = whole and not rest and spent * (whole + 1) / whole > self.limit
+            if late or not (side.absent or self.fits(load)):
+                cut = f" and {rest} of {len(sides)} turns of another" if rest else ""
+                limitations.append(f"{whole} of {rounds} rounds{cut}, for want of time.")
                 break
-            for load, side in rotated(list(zip(scenario.sides, sides, strict=True)), number):
-                self.step(f"{scenario.name}: {load.name}", 0)
-                if not side.absent:
-                    side.rounds.append(self.turn(load, number))
-                self.step(f"{scenario.name}: {load.name}", 1)
-        subject = [one.value for one in sides[0].rounds]
+            self.step(f"{scenario.name}: {load.name}", 0)
+            if not side.absent:
+                begun = time.monotonic()
+                side.rounds.append(self.turn(load, number))
+                took = time.monotonic() - begun
+                self.took[load.name] = max(self.took.get(load.name, 0.0), took)
+            self.step(f"{scenario.name}: {load.name}", 1)
+        for side in sides:
+            if not side.rounds:
+                side.absent = side.absent or NO_TIME
         ratios = [
-            result.ratio(
-                side.name, subject, [one.value for one in side.rounds], load.target, load.aim
-            )
-            for load, side in zip(scenario.sides[1:], sides[1:], strict=True)
-            if side.rounds and subject
+            self._ratio(load, sides[0].rounds, side.rounds)
+            for load, side in both[1:]
+            if side.rounds and sides[0].rounds
         ]
         return ScenarioResult(
             name=scenario.name,
@@ -259,6 +276,25 @@ class Turner:
             published=scenario.published,
             limitations=limitations,
         )
+
+    def fits(self, load: Load) -> bool:
+        """Whether a side's next turn should be over in time.
+
+        It takes as long as its longest so far. One that had none has beside its load what the
+        slowest of the others had beside theirs: they are prepared alike, or nearly.
+        """
+        if self.until is None:
+            return True
+        length = 0.0 if load.figure else self.seconds
+        slowest = max(self.took.values(), default=length + BESIDE)
+        return time.monotonic() + self.took.get(load.name, max(slowest, length)) <= self.until
+
+    @staticmethod
+    def _ratio(load: Load, subject: list[Round], other: list[Round]) -> result.Ratio:
+        """Compare rounds of the same number; one that was cut short may lack its neighbour."""
+        pairs = min(len(subject), len(other))
+        ours, theirs = ([one.value for one in some[:pairs]] for some in (subject, other))
+        return result.ratio(load.name, ours, theirs, load.target, load.aim)
 
     def _side(self, load: Load) -> Side:
         return Side(

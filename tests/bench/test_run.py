@@ -21,6 +21,7 @@ from microblog.commands import bench_run
 from microblog.errors import StackError
 from microblog.settings import Settings
 from microblog.stack import Stack, postgres
+from tests.bench import made_up
 from tests.bench.measured import CONSTANT, PAGE, RATE, RAW, READ_ELSEWHERE, SCENARIOS, SHAPE
 
 STACK = f"t{os.getpid()}-bench"
@@ -141,6 +142,36 @@ def test_a_run_with_wrong_answers_fails_and_is_kept_all_the_same(
     assert ended.value.code == 1
     assert "nobody failed: nobody: 'post' got no right answer" in capsys.readouterr().err
     assert [result.read(file) for file in tmp_path.glob("*.json")] == [run]
+
+
+@pytest.mark.parametrize(
+    ("options", "within"), [(["--quick"], bench_run.QUICK_WITHIN), (["twip"], None)]
+)
+def test_a_quick_pass_has_to_be_over_in_five_minutes(
+    options: list[str], within: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[dict[str, Any]] = []
+
+    def run_nothing(*_: Any, **options: Any) -> Run:
+        given.append(options)
+        return made_up.run(rounds=2, samples=0)
+
+    monkeypatch.setattr(bench_run, "run_scenarios", run_nothing)
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main("bench", "run", *options, "--stack", "never-started")
+    assert not ended.value.code
+    assert [one["deadline"] for one in given] == [within]
+    assert within is None or within <= 280, "what stops the stack needs some time too"
+
+
+def test_a_scenario_that_no_turn_fits_for_is_left_out(
+    settings: Settings, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run.scenarios
+    monkeypatch.setattr(Turner, "fits", lambda *_: False)
+    late = run_scenarios(settings, SCENARIOS[:1], preset=SHAPE, progress=False)
+    assert (late.left_out, late.scenarios, late.failures) == (["mix"], [], {})
 
 
 def test_a_round_says_what_it_cost(run: Run) -> None:

@@ -95,6 +95,7 @@ def test_the_quick_pass_is_a_part_of_all() -> None:
     assert quick
     assert quick < {one.name for one in read_all()}
     assert [one.name for one in read_all(("limits",), quick=True)] == ["limits"], "named is meant"
+    assert not any(one.small_only for one in read_all(quick=True)), "filling a rival takes minutes"
 
 
 @pytest.mark.parametrize(

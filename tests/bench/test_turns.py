@@ -82,6 +82,40 @@ def test_what_takes_too_long_gets_no_further_round(monkeypatch: pytest.MonkeyPat
     assert found.limitations == ["2 of 5 rounds, for want of time."]
 
 
+@pytest.mark.parametrize(
+    ("until", "turns", "limitations"),
+    [
+        (180.0, [2, 1], ["1 of 2 rounds and 1 of 2 turns of another, for want of time."]),
+        (179.0, [1, 1], ["1 of 2 rounds, for want of time."]),
+        (119.0, [1, 0], ["0 of 2 rounds and 1 of 2 turns of another, for want of time."]),
+        (2.0, [0, 0], ["0 of 2 rounds, for want of time."]),
+        (300.0, [2, 2], []),
+    ],
+)
+def test_no_turn_is_begun_that_would_not_be_over_in_time(
+    monkeypatch: pytest.MonkeyPatch, until: float, turns: list[int], limitations: list[str]
+) -> None:
+    """Not in the first round either, whatever the turns of other scenarios took."""
+    made = turner(scenario(side("b"), side("a")), until=until)
+    clock = [0.0]
+
+    def turn(load: Load, number: int) -> Round:
+        clock[0] += 60.0
+        return a_round(1.0 + number)
+
+    monkeypatch.setattr(made, "turn", turn)
+    monkeypatch.setattr(run.time, "monotonic", lambda: clock[0])
+    found = made.take_turns(2)
+    assert clock[0] <= until
+    assert sorted(len(one.rounds) for one in found.sides) == sorted(turns)
+    assert found.limitations == limitations
+    assert [one.absent for one in found.sides] == [
+        "" if one.rounds else "no time was left for it" for one in found.sides
+    ]
+    pairs = min(len(one.rounds) for one in found.sides)
+    assert [one.values for one in found.ratios] == ([[1.0] * pairs] if pairs else [])
+
+
 def sent(monkeypatch: pytest.MonkeyPatch, sides: Scenario, load: Load) -> tuple[list[Job], Outcome]:
     """What is generated for a side, in order, and what comes back."""
     jobs: list[Job] = []
