@@ -306,10 +306,46 @@ def test_cpu_may_be_bounded_in_multiples_of_another_side() -> None:
 def test_a_ratio_of_latencies_must_stay_below_its_target(made: Run) -> None:
     flood = made.scenario("login-flood")
     assert flood is not None
-    assert figures.reached(ratio("quiet", [4.0], [2.0], 3.0), flood) == "reached"
-    assert figures.reached(ratio("quiet", [8.0], [2.0], 3.0), flood) == "missed"
-    assert figures.reached(ratio("quiet", [8.0], [2.0]), flood) is None
-    assert figures.reached(ratio("quiet", [4.0], [2.0], 3.0), made.scenarios[0]) == "missed"
+    low, high, two = [4.0, 4.2], [8.0, 8.2], [2.0, 2.0]
+    assert figures.reached(ratio("quiet", low, two, 3.0), flood) == "reached"
+    assert figures.reached(ratio("quiet", high, two, 3.0), flood) == "missed"
+    assert figures.reached(ratio("quiet", high, two), flood) is None
+    assert figures.reached(ratio("quiet", low, two, 3.0), made.scenarios[0]) == "missed"
+
+
+def test_what_one_round_found_alone_decides_nothing() -> None:
+    scenario = run(rounds=1, samples=0).scenarios[0]
+    judged = {one.asked: one for one in figures.verdicts(scenario)}
+    assert judged.pop("no errors").mark == "reached", "counted, whatever the rounds"
+    assert len(judged) == 4
+    for one in judged.values():
+        assert (one.mark, one.sign) == ("undecided", "?")
+        assert one.found.endswith("(one round, which decides nothing)")
+    counts = figures.counted(judged.values())
+    assert counts == {"reached": 0, "undecided": 4, "missed": 0}
+    told = goals.markdown(replace(run(rounds=1, samples=0), scenarios=[
+        replace(scenario, name="reference-run", title="x")
+    ]))  # fmt: skip
+    assert told.startswith("Of 5: 1 reached, 4 undecided")
+    assert "or there was one round only" in told
+    aimed = Target(what="rate", value=1.0, aim=2.0, bound="at least")
+    verdict = figures.verdict(scenario.subject, aimed)
+    assert verdict.found.endswith("decides nothing), the aim of 2 undecided")
+
+
+def test_a_figure_that_is_asked_of_the_database_once_is_decided() -> None:
+    sides = [
+        Side(name=name, role="subject", model="closed", generator="figure",
+             rounds=[Round(at="", seconds=1, value=value, count=1, rate=1)])
+        for name, value in (("ours", 80.0), ("theirs", 180.0))
+    ]  # fmt: skip
+    storage = ScenarioResult(
+        name="storage", title="", about="", unit="B", measure="figure", of="", better="lower",
+        sides=sides, ratios=[ratio("theirs", [80.0], [180.0], 0.5)],
+        targets=[Target(what="figure", value=70.0, bound="at most")],
+    )  # fmt: skip
+    found = [(one.mark, one.found) for one in figures.verdicts(storage)]
+    assert found == [("missed", "80"), ("reached", "0.44×")]
 
 
 def test_what_lessens_a_runs_worth_is_said_first() -> None:
@@ -474,11 +510,12 @@ def test_a_missed_target_is_told_with_its_reason_and_its_aim(
     reasons.known.cache_clear()
     scenario = made.scenario("login-flood")
     assert scenario is not None
-    wanted = ratio("quiet", [8.0], [2.0], 3.0, 2.0)
+    wanted = ratio("quiet", [8.0, 8.2], [2.0, 2.0], 3.0, 2.0)
     (missed,) = figures.verdicts(replace(scenario, ratios=[wanted]))
     assert missed.reason == "bcrypt is slow on purpose"
     assert missed.found.endswith("the aim of 2.00× missed")
-    (met,) = figures.verdicts(replace(scenario, ratios=[ratio("quiet", [4.0], [2.0], 3.0, 2.0)]))
+    low = ratio("quiet", [4.0, 4.0], [2.0, 2.0], 3.0, 2.0)
+    (met,) = figures.verdicts(replace(scenario, ratios=[low]))
     assert (met.mark, met.reason) == ("reached", "")
     assert met.found.endswith("the aim of 2.00× reached")
     reasons.known.cache_clear()

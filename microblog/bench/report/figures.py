@@ -21,7 +21,8 @@ OUTSIDE = ("others", "harness")  # strangers, and this program itself: no part o
 class Verdict:
     """Whether one target was reached: what it asks for, what was found, and why it was not.
 
-    Undecided is what lies among what the rounds found: the next run may say otherwise.
+    Undecided is what lies among what the rounds found, and what one round found alone: the next
+    run may say otherwise.
     """
 
     asked: str
@@ -36,13 +37,19 @@ class Verdict:
         return SIGNS[self.mark]
 
 
-def mark(middle: float, spread: Iterable[float], bound: float, *, least: bool) -> Mark:
+def mark(
+    middle: float, spread: Iterable[float], bound: float, *, least: bool, once: bool = False
+) -> Mark:
     """Judge a figure and what it was in each round by a bound, the ``least`` or the most it may be.
 
-    It is undecided where some rounds are on one side of the bound and some on the other.
+    It is undecided where some rounds are on one side of the bound and some on the other, and where
+    there was one round, of which nobody knows how far the next would be from it: unless the figure
+    is one that is asked for ``once``. An empty spread is that of a count of all rounds, which is
+    what it is.
     """
-    found = list(spread) or [middle]
-    if min(found) < bound < max(found):
+    rounds = list(spread)
+    found, alone = rounds or [middle], len(rounds) == 1
+    if min(found) < bound < max(found) or (alone and not once):
         return "undecided"
     return "reached" if (middle >= bound if least else middle <= bound) else "missed"
 
@@ -201,7 +208,8 @@ def verdict(side: Side, target: Target, scenario: ScenarioResult | None = None) 
         pairs = zip(rounds, _of_rounds(other, target.what, target.of), strict=False)
         rounds = [a / b for a, b in pairs if b]
         found = _middle(rounds)
-    judged = mark(found, rounds, target.value, least=target.bound == "at least")
+    least, once = target.bound == "at least", target.what == "figure"
+    judged = mark(found, rounds, target.value, least=least, once=once)
     asked = words.bound(target, scenario.unit if scenario else "")
     if target.side:
         asked = f"{target.side}: {asked}"
@@ -210,8 +218,10 @@ def verdict(side: Side, target: Target, scenario: ScenarioResult | None = None) 
     told = shown(found)
     if len(rounds) > 1:
         told += f" ({shown(min(rounds))} to {shown(max(rounds))})"
+    elif rounds and not once:
+        told += f" ({words.ONE_ROUND})"
     if target.aim is not None:
-        hit = mark(found, rounds, target.aim, least=target.bound == "at least")
+        hit = mark(found, rounds, target.aim, least=least, once=once)
         told += f", the aim of {shown(target.aim)} {hit}"
     return Verdict(asked, told, judged, target.source, reason)
 
@@ -224,7 +234,13 @@ def reached(ratio: Ratio, scenario: ScenarioResult) -> Mark | None:
 
 
 def _within(ratio: Ratio, bound: float, scenario: ScenarioResult) -> Mark:
-    return mark(ratio.median, ratio.values, bound, least=scenario.better == "higher")
+    return mark(
+        ratio.median,
+        ratio.values,
+        bound,
+        least=scenario.better == "higher",
+        once=scenario.measure == "figure",
+    )
 
 
 def verdicts(scenario: ScenarioResult) -> list[Verdict]:
@@ -242,6 +258,8 @@ def verdicts(scenario: ScenarioResult) -> list[Verdict]:
             bound = "at least" if scenario.better == "higher" else "at most"
             asked = f"{bound} {words.times(ratio.target or 0)} {ratio.to}"
             found = words.spread(ratio)
+            if len(ratio.values) == 1 and scenario.measure != "figure":
+                found += f" ({words.ONE_ROUND})"
             if ratio.aim is not None:
                 hit = _within(ratio, ratio.aim, scenario)
                 found += f", the aim of {words.times(ratio.aim)} {hit}"

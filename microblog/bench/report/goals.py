@@ -24,8 +24,8 @@ def markdown(run: Run) -> str:
     marks = figures.counted(one for some in judged for one in some)
     return (
         f"Of {len(rows)}: {marks['reached']} reached, {marks['undecided']} undecided (?: what was "
-        f"to be reached lies among what the rounds found), {marks['missed']} missed.\n\n"
-        + table(["what", "to reach", "found", "rounds", ""], rows)
+        "to be reached lies among what the rounds found, or there was one round only), "
+        f"{marks['missed']} missed.\n\n" + table(["what", "to reach", "found", "rounds", ""], rows)
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from microblog.bench.result import Ratio, Round, ScenarioResult, Side, Target
 
+ONE_ROUND = "one round, which decides nothing"
 UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 MEASURES = {
     "rate": "rate",
@@ -56,6 +57,8 @@ def spread(ratio: Ratio) -> str:
     """Write a ratio with what it was in the least and in the largest round."""
     if not ratio.values:
         return "–"
+    if len(ratio.values) == 1:
+        return times(ratio.median)
     return f"{times(ratio.median)} ({times(ratio.low)} to {times(ratio.high)})"
 
 
