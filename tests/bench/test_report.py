@@ -373,6 +373,21 @@ def test_what_lessens_a_runs_worth_is_said_first() -> None:
         assert sentence in told
 
 
+@pytest.mark.parametrize(("share", "told"), [(0.75, ""), (0.9, "threads were busy 90%")])
+def test_a_generator_with_a_process_a_client_is_not_taken_for_one_thread(
+    share: float, told: str
+) -> None:
+    made = run(rounds=2, samples=0)
+    made.quick = False
+    twip = made.scenario("twip")
+    assert twip is not None
+    for one in twip.subject.rounds:
+        one.cost.cpu["generator"] = share * made.machine.cores * one.seconds
+    assert (twip.subject.clients, twip.subject.threads) == (4, 1)
+    said = " ".join(warnings(made))
+    assert told in said if told else not said
+
+
 def test_the_terminal_shows_each_side_and_what_missed_its_target(made: Run) -> None:
     console = Console(width=160, record=True, file=None, quiet=False)
     with console.capture() as captured:

@@ -59,8 +59,11 @@ def of_the_run(run: Run) -> list[str]:
 
 
 def _busy(side: Side, cores: int) -> float:
-    """Return how busy the generator's threads were, from 0 to 1; a core has one at a time."""
-    able = min(side.threads, cores) or 1
+    """Return how busy the generator's threads were, from 0 to 1; a core has one at a time.
+
+    Twip's has a process for each client, whatever the side says of threads.
+    """
+    able = min(side.clients if side.generator == "twip" else side.threads, cores) or 1
     return max(
         (one.cost.cpu.get("generator", 0.0) / one.seconds / able for one in side.rounds),
         default=0.0,
