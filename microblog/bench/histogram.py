@@ -7,6 +7,7 @@ from hdrh.histogram import HdrHistogram
 
 from microblog.bench.result import PERCENTILES, Latency
 
+BEYOND = 10  # answers beyond a percentile; where there are fewer it is a matter of chance
 LOWEST, HIGHEST, DIGITS = 1, 600_000_000, 3  # µs, µs, significant digits
 
 
@@ -47,6 +48,12 @@ def added(texts: Iterable[str]) -> HdrHistogram:
         if text:
             total.add(HdrHistogram.decode(text))
     return total
+
+
+def tells(name: str, answers: int) -> bool:
+    """Whether so many answers tell a percentile; what is none (a mean, a rate) they always do."""
+    percent = PERCENTILES.get(name)
+    return percent is None or round(answers * (100 - percent) / 100, 6) >= BEYOND
 
 
 def latency(histogram: HdrHistogram) -> Latency:

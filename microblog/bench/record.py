@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from microblog.bench import result
+from microblog.bench import histogram, result
 from microblog.bench.generators import wrk
 from microblog.bench.redis_peer import binary as redis_binary
 from microblog.bench.report import figures
@@ -110,7 +110,10 @@ COLUMNS = [
 
 
 def table(runs: Iterable[Run], file: Path) -> None:
-    """Write a line for each round: where it belongs, its rate, latencies, errors and costs."""
+    """Write a line for each round: where it belongs, its rate, latencies, errors and costs.
+
+    Empty is a percentile that the round's answers are too few for.
+    """
     with file.open("x", newline="") as out:
         writer = csv.writer(out)
         writer.writerow(COLUMNS)
@@ -124,10 +127,14 @@ def table(runs: Iterable[Run], file: Path) -> None:
 
 def _cells(one: Round) -> list[Any]:
     latency, cost = msgspec.to_builtins(one.latency), one.cost
+    answers = sum(each.count for each in one.operations.values()) or one.count
     return [
         *(round(one.value, 3), round(one.seconds, 3), one.count, round(one.rate, 2)),
         *("" if one.offered is None else one.offered, one.dropped, sum(one.errors.values())),
-        *(round(latency[name], 3) for name in result.PERCENTILES),
+        *(
+            round(latency[name], 3) if histogram.tells(name, answers) else ""
+            for name in result.PERCENTILES
+        ),
         *(round(one.latency.max, 3), one.lateness, one.settle, one.checked, len(one.wrong)),
         round(figures.served_cpu(one), 5),
         *(cost.cpu.get(name, 0.0) for name in PROCESSES),

@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from microblog.bench import record, result
+from microblog.bench import histogram, record, result
 from microblog.bench.report import figures, words
 from microblog.bench.result import Run, Side
 from microblog.bench.run import BROKEN, run_scenarios
@@ -135,7 +135,8 @@ def shape(users: int) -> Shape | str:
 def point(size: int, side: Side, measure: str) -> Point:
     """Return what a side's rounds measured at one size."""
     values = [one.rate if measure == "rate" else figures.served_cpu(one) for one in side.rounds]
-    tail = max((one.latency.p99 for one in side.rounds), default=0.0)
+    enough = [one for one in side.rounds if histogram.tells("p99", one.count)]
+    tail = max((one.latency.p99 for one in enough), default=0.0)
     return Point(x=size, values=values, note=f"p99 {words.number(tail)} ms" if tail else "")
 
 

@@ -66,3 +66,12 @@ def test_the_most_active_user_asks_as_often_as_the_law_says(popularity: str, sha
     drawn = actors.draw(100, users, np.random.default_rng(5))
     first = sum(next(drawn) == 0 for _ in range(100_000))
     assert first / 100_000 == pytest.approx(share, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "enough"), [("p50", 20), ("p90", 100), ("p95", 200), ("p99", 1000), ("p99_9", 10_000)]
+)
+def test_a_percentile_is_told_by_ten_answers_beyond_it(name: str, enough: int) -> None:
+    assert histogram.tells(name, enough)
+    assert not histogram.tells(name, enough - 1)
+    assert histogram.tells("mean", 1) and histogram.tells("rate", 1)

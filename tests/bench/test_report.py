@@ -1,5 +1,6 @@
 """The report: nothing of the run is lost, nothing is loaded from elsewhere."""
 
+import csv
 import random
 import re
 from html.parser import HTMLParser
@@ -11,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
-from microblog.bench import histogram
+from microblog.bench import histogram, record
 from microblog.bench.report import figures, goals, reasons, strategies, terminal, words
 from microblog.bench.report.facts import warnings
 from microblog.bench.report.page import page
@@ -19,6 +20,7 @@ from microblog.bench.report.pages import costs, latest, markdown, measured
 from microblog.bench.result import Cost, Round, Run, ScenarioResult, Side, Target, ratio
 from microblog.bench.scale_result import Curve, Point, Scaling
 from microblog.bench.scenario import BENCH, read_all
+from tests.bench import made_up
 from tests.bench.made_up import latencies, one_round, run
 
 
@@ -311,6 +313,45 @@ def test_a_ratio_of_latencies_must_stay_below_its_target(made: Run) -> None:
     assert figures.reached(ratio("quiet", high, two, 3.0), flood) == "missed"
     assert figures.reached(ratio("quiet", high, two), flood) is None
     assert figures.reached(ratio("quiet", low, two, 3.0), made.scenarios[0]) == "missed"
+
+
+def test_a_percentile_of_too_few_answers_is_a_dash_wherever_it_would_stand(tmp_path: Path) -> None:
+    """Two rounds of 400 answers: eight lie beyond the 99th percentile, and so in the quick pass."""
+    rng = random.Random(5)
+
+    def make() -> Round:
+        return one_round(rng, 400, 5, seconds=1.0, noise=0, measure="p99", samples=400)
+
+    made = run(rounds=2)
+    sides = [made_up.side(name, name, make, 2) for name in ("subject", "floor")]  # type: ignore[arg-type]
+    few = made_up.scenario(
+        "few", "Few answers", sides, measure="p99", better="lower", unit="ms", ratio_targets=[9.0],
+        targets=[Target(what=what, value=1e9, bound="at most") for what in ("p99", "p95")],
+    )  # fmt: skip
+    made.scenarios = [few]
+    assert figures.answers(few.subject) == 800
+    assert [(one.mark, one.found[:1]) for one in figures.verdicts(few)] == [
+        ("undecided", "–"), ("reached", words.number(few.subject.rounds[0].latency.p95)[:1]),
+        ("undecided", "–"),
+    ]  # fmt: skip
+    told = markdown([(made, "here")])
+    (row,) = [line for line in told.splitlines() if line.startswith("| **subject**")]
+    cells = [cell.strip() for cell in row.split("|")[1:-1]]
+    p50 = words.number(figures.latency(few.subject).p50)
+    assert cells[1:6] == ["–", "", p50, "–", "–"]
+    assert re.search(r"^\| floor \| – \| – \|", told, re.MULTILINE), "its ratio is one of tails"
+    console = Console(width=160)
+    with console.capture() as captured:
+        terminal.show(made, console)
+    (row,) = [line for line in captured.get().splitlines() if "│   subject" in line][:1]
+    assert [cell.strip() for cell in row.split("│")[2:7]] == ["–", "ms", "", p50, "–"]
+    shown = page(made, "nowhere")
+    assert words.number(few.subject.rounds[0].latency.p99) not in Elements(shown).text
+    record.table([made], tmp_path / "x.csv")
+    with (tmp_path / "x.csv").open() as lines:
+        rows = list(csv.DictReader(lines))
+    assert [(row["p99_ms"], row["p99_9_ms"]) for row in rows] == [("", "")] * 4
+    assert all(float(row["p95_ms"]) > 0 for row in rows)
 
 
 def test_what_one_round_found_alone_decides_nothing() -> None:

@@ -109,6 +109,41 @@ def operations(side: Side) -> dict[str, tuple[int, dict[str, int], Latency]]:
     return found
 
 
+def answers(side: Side, operation: str = "") -> int:
+    """Return how many answers the percentiles of a side are drawn from.
+
+    Not the total of a histogram: wrk adds to its own what it reckons was hidden by waiting.
+    """
+    if operation:
+        parts = [one.operations.get(operation) for one in side.rounds]
+        return sum(part.count for part in parts if part is not None)
+    return sum(
+        sum(part.count for part in one.operations.values()) or one.count for one in side.rounds
+    )
+
+
+def tells(scenario: ScenarioResult, *names: str) -> bool:
+    """Whether the sides of these names have answers enough for what the scenario measures."""
+    return all(
+        histogram.tells(scenario.measure, answers(one, scenario.of))
+        for one in scenario.sides
+        if one.name in names
+    )
+
+
+def value(scenario: ScenarioResult, side: Side, unit: str = "") -> str:
+    """Write what a side has of what the scenario measures, a dash where it is too few answers'."""
+    return f"{words.number(side.value)} {unit}".rstrip() if tells(scenario, side.name) else "–"
+
+
+def compared(scenario: ScenarioResult, side: Side) -> str:
+    """Write the subject's ratio to a side; empty of the subject, a dash of too few answers."""
+    ratio = next((one for one in scenario.ratios if one.to == side.name), None)
+    if ratio is None:
+        return ""
+    return words.spread(ratio) if tells(scenario, scenario.subject.name, ratio.to) else "–"
+
+
 def _middle(values: Iterable[float]) -> float:
     found = list(values)
     return median(found) if found else 0.0
@@ -210,6 +245,8 @@ def verdict(side: Side, target: Target, scenario: ScenarioResult | None = None) 
         found = _middle(rounds)
     least, once = target.bound == "at least", target.what == "figure"
     judged = mark(found, rounds, target.value, least=least, once=once)
+    told_of = histogram.tells(target.what, answers(side, target.of))
+    judged = judged if told_of else "undecided"
     asked = words.bound(target, scenario.unit if scenario else "")
     if target.side:
         asked = f"{target.side}: {asked}"
@@ -223,6 +260,7 @@ def verdict(side: Side, target: Target, scenario: ScenarioResult | None = None) 
     if target.aim is not None:
         hit = mark(found, rounds, target.aim, least=least, once=once)
         told += f", the aim of {shown(target.aim)} {hit}"
+    told = told if told_of else words.TOO_FEW
     return Verdict(asked, told, judged, target.source, reason)
 
 
@@ -234,6 +272,8 @@ def reached(ratio: Ratio, scenario: ScenarioResult) -> Mark | None:
 
 
 def _within(ratio: Ratio, bound: float, scenario: ScenarioResult) -> Mark:
+    if not tells(scenario, scenario.subject.name, ratio.to):
+        return "undecided"
     return mark(
         ratio.median,
         ratio.values,
@@ -263,6 +303,8 @@ def verdicts(scenario: ScenarioResult) -> list[Verdict]:
             if ratio.aim is not None:
                 hit = _within(ratio, ratio.aim, scenario)
                 found += f", the aim of {words.times(ratio.aim)} {hit}"
+            if not tells(scenario, scenario.subject.name, ratio.to):
+                found = words.TOO_FEW
             reason = "" if found_to_be == "reached" else reasons.why(scenario.name, asked)
             judged.append(Verdict(asked, found, found_to_be, "", reason))
     return judged
@@ -293,6 +335,8 @@ def ours(side: Side, name: str) -> str:
     """Return what a side has of a figure that somebody else published, by the name given there."""
     what = words.PUBLISHED.get(name, name)
     if what not in words.MEASURES:
+        return "–"
+    if not histogram.tells(what, answers(side)):
         return "–"
     unit = "" if what in ("rate", "errors", "dropped", "timeouts") else " ms"
     return words.number(of_side(side, what)) + unit

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from microblog.bench.report import figures, plots, words
 from microblog.bench.report.facts import facts, warnings
 from microblog.bench.report.scaling import section as scaling_section
-from microblog.bench.result import Latency, Run, ScenarioResult, Side
+from microblog.bench.result import PERCENTILES, Latency, Run, ScenarioResult, Side
 from microblog.bench.scale_result import Curve
 from microblog.bench.scenario import BENCH
 
@@ -30,7 +30,11 @@ def page(run: Run, source: str, curves: Iterable[Curve] = ()) -> str:
         lstrip_blocks=True,
     )
     css = (BENCH / "page" / "page.css").read_text()
-    ratios = any(ratio.values for one in run.scenarios for ratio in one.ratios)
+    ratios = any(
+        ratio.values and figures.tells(one, one.subject.name, ratio.to)
+        for one in run.scenarios
+        for ratio in one.ratios
+    )
     return environment.get_template("page.html").render(
         title="pg-microblog, measured",
         css=Markup(css),  # noqa: S704 - this project's own file
@@ -87,11 +91,12 @@ def _tiles(run: Run) -> list[dict[str, str]]:
 
 def _published(scenario: ScenarioResult) -> dict[str, Any]:
     names = list(dict.fromkeys(key for one in scenario.published for key in one.figures))
-    latency = figures.latency(scenario.subject)
+    latency, answers = figures.latency(scenario.subject), figures.answers(scenario.subject)
+    p50, p99 = words.percentiles(latency, answers, "p50", "p99")
     return {
         "title": scenario.title,
         "about": f"{scenario.subject.name}, {words.load(scenario.subject)}: "
-        f"p50 {words.number(latency.p50)} ms, p99 {words.number(latency.p99)} ms.",
+        f"p50 {p50} ms, p99 {p99} ms.",
         "names": [one.name for one in scenario.published],
         "rows": [
             {
@@ -105,9 +110,8 @@ def _published(scenario: ScenarioResult) -> dict[str, Any]:
     }
 
 
-def _latency(latency: Latency) -> list[str]:
-    shown = (latency.p50, latency.p90, latency.p95, latency.p99, latency.p99_9, latency.max)
-    return [words.number(one) if any(shown) else "–" for one in shown]
+def _latency(latency: Latency, answers: int) -> list[str]:
+    return words.percentiles(latency, answers, *PERCENTILES, "max")
 
 
 def _errors(kinds: dict[str, int]) -> str:
@@ -119,7 +123,6 @@ def _errors(kinds: dict[str, int]) -> str:
 def _side(scenario: ScenarioResult, side: Side) -> dict[str, Any]:
     if not side.rounds:
         return {"name": side.name, "role": side.role, "absent": side.absent or "no round"}
-    ratio = next((one for one in scenario.ratios if one.to == side.name), None)
     spent = figures.spent(side)
     style = plots.style(scenario, side)
     return {
@@ -131,13 +134,13 @@ def _side(scenario: ScenarioResult, side: Side) -> dict[str, Any]:
         "line": {"--": "dashed", ":": "dotted", "-.": "dashed"}.get(
             str(style["linestyle"]), "solid"
         ),
-        "value": words.number(side.value),
-        "ratio": words.spread(ratio) if ratio else "",
+        "value": figures.value(scenario, side),
+        "ratio": figures.compared(scenario, side),
         "count": words.number(sum(one.count for one in side.rounds)),
         "errors": _errors(words.errors(side.rounds)),
         "dropped": words.number(sum(one.dropped for one in side.rounds)),
         "settle": words.number(max(one.settle for one in side.rounds)),
-        "latency": _latency(figures.latency(side)),
+        "latency": _latency(figures.latency(side), figures.answers(side)),
         "cpu": [
             words.number(spent.stack_cpu),
             *(words.number(spent.cpu.get(name, 0.0)) for name in _served(scenario)),
@@ -183,8 +186,9 @@ def _statements(side: Side) -> list[dict[str, Any]]:
 def _scenario(scenario: ScenarioResult) -> dict[str, Any]:
     judged = figures.verdicts(scenario)
     wrong = figures.wrong(scenario)
+    drawable = scenario.subject.rounds and figures.tells(scenario, scenario.subject.name)
     drawn = [
-        (words.measure(scenario), plots.values(scenario) if scenario.subject.rounds else None),
+        (words.measure(scenario), plots.values(scenario) if drawable else None),
         ("CPU of a request", plots.cost(scenario)),
         ("latency by percentile", plots.percentiles(scenario)),
         ("answers over time", plots.over_time(scenario)),
@@ -210,7 +214,10 @@ def _scenario(scenario: ScenarioResult) -> dict[str, Any]:
         "cost_columns": COST_COLUMNS,
         "sides": [_side(scenario, side) for side in scenario.sides],
         "operations": [
-            {"name": name, "figures": [words.number(count), _errors(kinds), *_latency(latency)]}
+            {
+                "name": name,
+                "figures": [words.number(count), _errors(kinds), *_latency(latency, count)],
+            }
             for name, (count, kinds, latency) in mixes
         ],
         "statements": _statements(scenario.subject),

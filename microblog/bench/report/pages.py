@@ -114,18 +114,15 @@ def _scenario(scenario: ScenarioResult) -> list[str]:
             row = [side.name, f"not measured: {side.absent}"]
             rows.append(row + [""] * (len(head) - len(row)))
             continue
-        ratio = next((one for one in scenario.ratios if one.to == side.name), None)
         row = [
             f"**{side.name}**" if side.role == "subject" else side.name,
-            f"{words.number(side.value)} {scenario.unit}",
-            words.spread(ratio) if ratio else "",
+            figures.value(scenario, side, scenario.unit),
+            figures.compared(scenario, side),
         ]
         if timed:
-            latency = figures.latency(side)
-            row += [
-                words.number(one) if one else "–"
-                for one in (latency.p50, latency.p99, latency.p99_9)
-            ]
+            row += words.percentiles(
+                figures.latency(side), figures.answers(side), "p50", "p99", "p99_9"
+            )
             row += [words.number(figures.lost(side)), *cells[side.name]]
         rows.append(row)
     return [
@@ -181,11 +178,9 @@ def published(scenario: ScenarioResult) -> str:
             for name, theirs in one.figures.items()
         ]
         told.append(f"{one.name}: {', '.join(pairs)}.")
-    latency = figures.latency(scenario.subject)
-    told.append(
-        f"Here, {scenario.subject.name}: p50 {words.number(latency.p50)} ms, "
-        f"p99 {words.number(latency.p99)} ms, mean {words.number(latency.mean)} ms."
-    )
+    latency, answers = figures.latency(scenario.subject), figures.answers(scenario.subject)
+    p50, p99, mean = words.percentiles(latency, answers, "p50", "p99", "mean")
+    told.append(f"Here, {scenario.subject.name}: p50 {p50} ms, p99 {p99} ms, mean {mean} ms.")
     return " ".join(told)
 
 

@@ -10,6 +10,7 @@ from hdrh.histogram import HdrHistogram
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from microblog.bench import histogram
 from microblog.bench.report import figures, words
 from microblog.bench.report.svg import (
     BAD,
@@ -89,7 +90,9 @@ def overview(run: Run) -> str:
         (scenario, ratio)
         for scenario in run.scenarios
         for ratio in scenario.ratios
-        if ratio.values and ratio.low > 0
+        if ratio.values
+        and ratio.low > 0
+        and figures.tells(scenario, scenario.subject.name, ratio.to)
     ]
     labels, row = _wrapped([f"{one.name}  vs  {ratio.to}" for one, ratio in rows], 52)
     drawing = Drawing("overview", "Each ratio with its spread", 9.2, 0.75 + row * len(rows) * 0.9)
@@ -156,7 +159,7 @@ def values(scenario: ScenarioResult, prefix: str = "") -> str:
 
     ``prefix`` tells two drawings of one scenario on the same page apart.
     """
-    sides = _ran(scenario)
+    sides = [side for side in _ran(scenario) if figures.tells(scenario, side.name)]
     known = [
         (one.name, float(figure))
         for one in scenario.published
@@ -205,13 +208,16 @@ def _label(axes: Axes, x: float, place: int, value: float, tint: str) -> None:
                   color=tint, fontweight="bold")  # fmt: skip
 
 
-def _curve(histogram: HdrHistogram) -> tuple[np.ndarray, np.ndarray]:
+def _curve(total: HdrHistogram, answers: int) -> tuple[np.ndarray, np.ndarray]:
     """Return 1 / (1 - quantile) and milliseconds, as far as there are answers to tell."""
-    count = histogram.get_total_count()
-    inverse = np.geomspace(1.02, max(count, 2), 90)
+    inverse = np.geomspace(1.02, max(answers / histogram.BEYOND, 2), 90)
     return inverse, np.array(
-        [histogram.get_value_at_percentile(100 * (1 - 1 / x)) / 1000 for x in inverse]
+        [total.get_value_at_percentile(100 * (1 - 1 / x)) / 1000 for x in inverse]
     )
+
+
+def _told(nines: float, answers: int) -> bool:
+    return round(answers * (1 - nines), 6) >= histogram.BEYOND
 
 
 def percentiles(scenario: ScenarioResult) -> str | None:
@@ -224,14 +230,15 @@ def percentiles(scenario: ScenarioResult) -> str | None:
         total = figures.merged(side, operation)
         if not total.get_total_count():
             continue
-        most = max(most, total.get_total_count())
-        x, y = _curve(total)
+        answers = figures.answers(side, operation)
+        most = max(most, answers)
+        x, y = _curve(total, answers)
         axes.plot(x, y, label=side.name, **style(scenario, side))
         latency = figures.latency(side, operation)
         for nines, milliseconds in zip(
             NINES, (latency.p50, latency.p90, latency.p99, latency.p99_9), strict=False
         ):
-            if 1 / (1 - nines) <= total.get_total_count():
+            if _told(nines, answers):
                 drawing.note(
                     axes.plot(1 / (1 - nines), milliseconds, "o", markersize=3.6,
                               color=colour(scenario, side)),
@@ -242,7 +249,7 @@ def percentiles(scenario: ScenarioResult) -> str | None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     _room(axes, "y")
-    shown = [nines for nines in NINES if 1 / (1 - nines) <= most] or [0.5]
+    shown = [nines for nines in NINES if _told(nines, most)] or [0.5]
     axes.set_xticks([1 / (1 - nines) for nines in shown], [f"{100 * n:g} %" for n in shown])
     axes.xaxis.set_minor_locator(NullLocator())
     _log_ticks(axes, "y")

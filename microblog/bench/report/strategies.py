@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from microblog.bench import histogram
 from microblog.bench.report import figures, words
 from microblog.bench.report.pages import NOTHING, table
 from microblog.bench.report.svg import INK, MUTED, SERIES, Drawing
@@ -33,12 +34,18 @@ class Strategy:
 
     name: str
     read: Latency | None
+    pages: int  # how many were read: what tells which percentiles there are
     post: float | None
     delivered: float | None
     entry: float | None
     total: float | None
     fresh: str
     reckoned: frozenset[str] = frozenset()
+
+    @property
+    def tail(self) -> float | None:
+        """The 99th percentile of a page; None where too few were read to tell."""
+        return self.read.p99 if self.read and histogram.tells("p99", self.pages) else None
 
 
 def _side(run: Run, scenario: str, begins: str) -> Side | None:
@@ -47,9 +54,9 @@ def _side(run: Run, scenario: str, begins: str) -> Side | None:
     return next((one for one in sides if one.name.startswith(begins) and one.rounds), None)
 
 
-def _read(run: Run, begins: str) -> Latency | None:
+def _read(run: Run, begins: str) -> tuple[Latency | None, int]:
     side = _side(run, READ, begins)
-    return figures.latency(side) if side else None
+    return (figures.latency(side), figures.answers(side)) if side else (None, 0)
 
 
 def _written(run: Run, begins: str, operation: str) -> float | None:
@@ -69,7 +76,7 @@ def measured(run: Run) -> list[Strategy]:
     refresh = _figure(run, REFRESH, "concurrently")
     hybrid = Strategy(
         "hybrid",
-        _read(run, "hybrid"),
+        *_read(run, "hybrid"),
         _written(run, "hybrid", "post"),
         _written(run, "hybrid", "delivered"),
         _figure(run, KEEP, "app.feed_entries"),
@@ -78,7 +85,7 @@ def measured(run: Run) -> list[Strategy]:
     )
     pull = Strategy(
         "pull",
-        _read(run, "pull"),
+        *_read(run, "pull"),
         _written(run, "pull", "post"),
         _written(run, "pull", "delivered"),
         0.0,
@@ -88,7 +95,7 @@ def measured(run: Run) -> list[Strategy]:
     entry = _figure(run, KEEP, "the reference system's table")
     push = Strategy(
         "push",
-        _read(run, "push"),
+        *_read(run, "push"),
         _written(run, "push", "post"),
         _written(run, "push", "delivered"),
         entry,
@@ -99,7 +106,7 @@ def measured(run: Run) -> list[Strategy]:
     entry = _figure(run, KEEP, "the reference system's view")
     view = Strategy(
         "materialised view, cached",
-        _read(run, "all feeds in one view"),
+        *_read(run, "all feeds in one view"),
         pull.post,
         None if refresh is None else 1000 * (LIFETIME + refresh + CACHED),
         entry,
@@ -134,7 +141,7 @@ def markdown(run: Run) -> str:
         [
             f"**{one.name}**" if number == 0 else one.name,
             _ms(one.read.p50 if one.read else None),
-            _ms(one.read.p99 if one.read else None),
+            _ms(one.tail),
             _cell(one, "post", _ms(one.post)),
             _cell(
                 one,
@@ -183,9 +190,10 @@ def plot(run: Run) -> Drawing | None:
         if one.read is None or one.delivered is None:
             continue
         tint = SERIES[number % len(SERIES)]
-        axes.plot([one.read.p50, one.read.p99], [one.delivered / 1000] * 2, color=tint, alpha=0.5)
+        slow = one.tail or one.read.p50
+        axes.plot([one.read.p50, slow], [one.delivered / 1000] * 2, color=tint, alpha=0.5)
         axes.plot(one.read.p50, one.delivered / 1000, "o", markersize=8, color=tint)
-        axes.plot(one.read.p99, one.delivered / 1000, "|", markersize=9, color=tint)
+        axes.plot(slow, one.delivered / 1000, "|", markersize=9, color=tint)
         axes.annotate(
             one.name,
             (one.read.p50, one.delivered / 1000),
@@ -194,7 +202,7 @@ def plot(run: Run) -> Drawing | None:
             color=INK if number == 0 else MUTED,
             fontweight="bold" if number == 0 else "normal",
         )
-    x = [value for one in found if one.read for value in (one.read.p50, one.read.p99)]
+    x = [value for one in found if one.read for value in (one.read.p50, one.tail) if value]
     y = [one.delivered / 1000 for one in found if one.delivered]
     axes.set_xlim(min(x) / 2, max(x) * 3)
     axes.set_ylim(min(y) / 3, max(y) * 5)

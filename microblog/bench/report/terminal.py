@@ -97,18 +97,19 @@ def _row(scenario: ScenarioResult, side: Side) -> dict[str, str]:
     if not side.rounds:
         absent = dict.fromkeys(("unit", "p50 ms", "p99 ms", "CPU ms", "WAL", "lost"), "")
         return absent | {"measured": "–", "ratio": side.absent or "not measured"}
-    latency, spent = figures.latency(side), figures.spent(side)
+    spent = figures.spent(side)
+    p50, p99 = words.percentiles(figures.latency(side), figures.answers(side), "p50", "p99")
     ratio = next((one for one in scenario.ratios if one.to == side.name), None)
-    told = "" if ratio is None else words.spread(ratio)
+    told = figures.compared(scenario, side)
     if ratio is not None and (met := figures.reached(ratio, scenario)) is not None:
         told = f"[{COLOURS[met]}]{told}[/]"
     failed = figures.lost(side)
     return {
-        "measured": words.number(side.value),
+        "measured": figures.value(scenario, side),
         "unit": scenario.unit,
         "ratio": told,
-        "p50 ms": words.number(latency.p50) if latency.max else "–",
-        "p99 ms": words.number(latency.p99) if latency.max else "–",
+        "p50 ms": p50,
+        "p99 ms": p99,
         "CPU ms": words.number(spent.stack_cpu),
         "WAL": words.size(spent.wal_bytes),
         "lost": f"[red]{failed:,}[/red]" if failed else "0",

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
-from microblog.bench.result import Ratio, Round, ScenarioResult, Side, Target
+from microblog.bench import histogram
+from microblog.bench.result import Latency, Ratio, Round, ScenarioResult, Side, Target
 
+TOO_FEW = "–, too few answers beyond it"  # of a percentile
 ONE_ROUND = "one round, which decides nothing"
 UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 MEASURES = {
@@ -60,6 +62,15 @@ def spread(ratio: Ratio) -> str:
     if len(ratio.values) == 1:
         return times(ratio.median)
     return f"{times(ratio.median)} ({times(ratio.low)} to {times(ratio.high)})"
+
+
+def percentiles(latency: Latency, answers: int, *names: str) -> list[str]:
+    """Write percentiles, a dash for one that so many ``answers`` do not tell."""
+    return [
+        number(value) if (value := getattr(latency, name)) and histogram.tells(name, answers)
+        else "–"
+        for name in names
+    ]  # fmt: skip
 
 
 def measured(value: float | str) -> str:
