@@ -6,14 +6,16 @@ import shutil
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from microblog.bench import histogram
+from microblog.bench import histogram, record
 from microblog.bench.bed import Bed
 from microblog.bench.generators import generate, vegeta
 from microblog.bench.generators.job import Job
 from microblog.bench.generators.requests import Request
-from microblog.bench.scenario import Call
+from microblog.bench.scenario import Call, read_all
 from microblog.settings import Settings
+from microblog.stack import binaries
 from tests.bench.servers import STALL, Known, job, serving, slow
 
 GET = Call(name="get", path="/rpc/feed_public")
@@ -88,6 +90,25 @@ def test_where_vegeta_is_missing_its_sides_are_absent(
     assert bed.absent(load) == "vegeta is not installed"
     (tmp_path / "vegeta").touch(mode=0o700)
     assert bed.absent(load) == ""
+
+
+def test_a_run_says_which_vegeta_took_part(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As it prints it: Version, Commit, Runtime and Date, a line each."""
+    settings = Settings.create("never-started")
+    monkeypatch.setattr(binaries, "version_of", lambda *_: (1, 2))
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert record.versions(settings, "15")["vegeta"] == "not installed"
+    program = tmp_path / "vegeta"
+    program.write_text('#!/bin/sh\nprintf "Version: 12.12.0\\nCommit: 1\\nRuntime: go1.22.1\\n"\n')
+    program.chmod(0o700)
+    assert record.versions(settings, "15")["vegeta"] == "12.12.0"
+
+
+def test_a_scenario_is_sent_by_vegeta_and_by_the_own_generator_alike() -> None:
+    (scenario,) = read_all(("constant-rate",))
+    own, theirs = scenario.sides
+    assert (own.sends, theirs.sends) == ("own", "vegeta")
+    assert replace(theirs, name=own.name, role=own.role, generator=own.generator) == own
 
 
 @needs_vegeta

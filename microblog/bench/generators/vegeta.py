@@ -10,6 +10,7 @@ import base64
 import csv
 import json
 import shutil
+import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
@@ -30,6 +31,15 @@ NANO = 1e9
 def absent() -> str:
     """Say why vegeta cannot run here; empty where it can."""
     return "" if shutil.which("vegeta") else "vegeta is not installed"
+
+
+def version() -> str:
+    """Return what ``vegeta -version`` says in its first line, "Version: 12.12.0"."""
+    if absent():
+        return "not installed"
+    done = subprocess.run(["vegeta", "-version"], capture_output=True, text=True, check=False)
+    first, _, _ = done.stdout.partition("\n")
+    return first.partition(":")[2].strip() or "unknown"
 
 
 def generate(job: Job) -> Outcome:
