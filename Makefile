@@ -40,7 +40,7 @@ bench: ## Measure on this machine within five minutes (options: BENCH_ARGS="twip
 	@bin/setup --bench
 	@$(MICROBLOG) bench run --quick --fresh $(BENCH_ARGS)
 
-bench-full: ## Measure everything at full scale and fill the documents, about 40 minutes
+bench-full: ## Measure everything at full scale and fill the documents, about an hour
 	@bin/setup --bench
 	@$(MICROBLOG) bench full $(BENCH_ARGS)
 
