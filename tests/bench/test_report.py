@@ -547,13 +547,13 @@ def test_a_bound_may_be_of_another_side_and_of_one_operation(made: Run) -> None:
     scenario = made.scenario("timeline")
     assert scenario is not None
     floor = scenario.sides[1]
-    target = Target(what="p50", value=0.001, bound="at most", side=floor.name, of="post")
+    target = Target(what="p50", value=0.001, bound="at most", side=floor.name, of="page")
     scenario = replace(scenario, targets=[target], ratios=[])
     (found,) = figures.verdicts(scenario)
-    assert found.asked == "no pre-request: median latency of post at most 0.001 ms"
+    assert found.asked == "no pre-request: median latency of page at most 0.001 ms"
     assert found.mark == "missed"
-    expected = figures.of_side(floor, "p50", "post")
-    assert expected != figures.of_side(scenario.subject, "p50", "post")
+    expected = figures.of_side(floor, "p50", "page")
+    assert expected != figures.of_side(scenario.subject, "p50", "page")
     assert found.found.startswith(f"{words.number(expected)} (")
 
 
