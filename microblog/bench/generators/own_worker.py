@@ -127,6 +127,9 @@ class Generator:
         if self.open:
             await self.arrive()
         else:
+            # Nothing is answered before the measured time, and nothing sent after it (answered): of
+            # each connection at most one request is done and not counted.
+            await asyncio.sleep(self.start - time.monotonic() + HALF_A_TICK)
             while self.idle:
                 self.send(self.idle.popleft(), time.monotonic())
             await asyncio.sleep(self.end - time.monotonic())
@@ -217,7 +220,7 @@ class Generator:
             connection.end("")
         elif self.waiting:
             self.send(connection, self.waiting.popleft())
-        elif self.open or self.stopping:
+        elif self.open or self.stopping or now >= self.end:
             self.idle.append(connection)
         else:
             self.send(connection, now)
