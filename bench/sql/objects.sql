@@ -346,6 +346,84 @@ begin
 end
 $$;
 
+-- What is wrong with a page, by ids: null where it is the newest twenty of what the reader follows and
+-- wrote; with replies, as the reference system's query has them, or without.
+create or replace function bench.page_problem(
+  what text, reader_id bigint, cursor bigint, with_replies boolean, ids bigint[]
+)
+returns text
+language sql
+stable
+begin atomic
+  select format('%s of user %s: %s, not %s', what, reader_id, coalesce(page_problem.ids::text, 'none'), d.ids)
+  from (
+    select array(
+      select p.id
+      from (
+        select f.followed_id as author_id from app.follows f where f.follower_id = reader_id
+        union all
+        select reader_id
+      ) a
+      join app.posts p on p.author_id = a.author_id
+      where (with_replies or not p.is_reply) and (page_problem.cursor is null or p.id < page_problem.cursor)
+      order by p.id desc
+      limit 20
+    ) as ids
+  ) d
+  where page_problem.ids is distinct from d.ids;
+end;
+
+-- What is wrong with a delivery that scripts roll back: made once more, its rows compared with those of
+-- the author's active followers, the first "most" in the order of ids, and rolled back as well.
+create or replace function bench.delivery_problem(
+  delivery text, author_id bigint, most bigint, entries regclass
+)
+returns text
+language plpgsql
+as $$
+declare
+  v_post_id bigint;
+  v_wanted bigint;
+  v_missing bigint;
+  v_surplus bigint;
+begin
+  begin
+    execute delivery;
+    select p.id
+      into v_post_id
+      from app.posts p
+      where p.author_id = delivery_problem.author_id
+      order by p.id desc
+      limit 1;
+    execute format(
+      'select count(w.user_id), count(*) filter (where e.user_id is null),
+         count(*) filter (where w.user_id is null)
+       from (
+         select f.follower_id as user_id
+         from (
+           select o.follower_id from app.follows o where o.followed_id = $1
+           order by o.follower_id limit $2
+         ) f
+         join app.feed_states s on s.user_id = f.follower_id and s.delivered_from <= $3
+       ) w
+       full join (select n.user_id from %s n where n.post_id = $3) e on e.user_id = w.user_id',
+      entries
+    )
+      into v_wanted, v_missing, v_surplus
+      using author_id, most, v_post_id;
+    raise exception using errcode = 'BENCH';
+  exception
+    when sqlstate 'BENCH' then null;
+  end;
+  return case
+    when v_wanted = 0 then delivery || ': no active follower'
+    when v_missing + v_surplus > 0 then format(
+      '%s: %s of %s timelines lack the post, %s others have it', delivery, v_missing, v_wanted, v_surplus
+    )
+  end;
+end
+$$;
+
 -- How a new post of one author reaches its readers, step by step: who posts, and whether a reader
 -- sees it. bench/sql/strategies.sql has the same for the ways not taken.
 create or replace function bench.post(author_id bigint)

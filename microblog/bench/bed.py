@@ -285,13 +285,17 @@ class Bed:
         value = self._value((BENCH / file).read_text())
         return None if value is None else float(value)
 
-    def prove(self, files: Iterable[str]) -> list[str]:
-        """Return what queries of ``bench/`` say is wrong, a line for each row."""
-        return [
-            str(row[0])
-            for file in files
-            for row in self.connection.execute((BENCH / file).read_text().encode())
-        ]
+    def prove(self, files: Iterable[str], **told: Any) -> list[str]:
+        """Return what queries of ``bench/`` say is wrong, a line for each row.
+
+        ``told`` is what they may name of the round, as %(name)s (``Load.proofs``).
+        """
+        found = []
+        for file in files:
+            query = (BENCH / file).read_text()
+            rows = self.connection.execute(query.encode(), told if "%(" in query else None)
+            found += [str(row[0]) for row in rows]
+        return found
 
     def forget(self, begun: int, store: str = "") -> None:
         """Delete the posts from this id on: timelines are as they were before a round.

@@ -24,7 +24,7 @@ from microblog.bench.bed import Bed
 from microblog.bench.cost import Meter
 from microblog.bench.generators import Job, Outcome, generate, wrk
 from microblog.bench.result import Operation, Round, Run, ScenarioResult, Side
-from microblog.bench.scenario import Load, Scenario, Users
+from microblog.bench.scenario import Load, Scenario, Users, drawn
 from microblog.errors import StackError
 from microblog.seed.shape import Shape
 from microblog.settings import Settings
@@ -345,7 +345,15 @@ class Turner:
                 f"{self.scenario.name}: {load.name!r} got no right answer in {self.seconds:g} s",
                 f"Errors: {outcome.errors}" if outcome.errors else "",
             )
-        wrong += check.wrong(bed.connection, samples, begun) + bed.prove(load.proofs)
+        wrong += check.wrong(bed.connection, samples, begun)
+        wrong += bed.prove(
+            load.proofs,
+            **load.variables,
+            kinds=drawn(load),
+            begun=begun,
+            answered=outcome.count,
+            unsure=load.clients + sum(outcome.errors.values()),
+        )
         if any(call.check for call in load.calls) and not samples:
             wrong.append("no answer was checked")
         if (pages := max((c.pages for c in load.calls if "{cursor}" in c.path), default=0)) and (

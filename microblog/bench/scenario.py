@@ -1,5 +1,6 @@
 """Scenarios: small declarative files under ``bench/scenarios``. bench/README.md has the format."""
 
+import re
 import tomllib
 from http import HTTPStatus
 from pathlib import Path
@@ -20,6 +21,7 @@ STACKS = {  # whether pooled, and how many instances; a replica is beside the st
     "replica": (False, 1),
 }
 MEASURES = ("rate", "figure", *PERCENTILES)
+KIND = re.compile(r"kind = '(\w+)'")  # in a script, which draws from bench.people
 PLACEHOLDERS = ("user", "other", "post", "text", "cursor")
 
 Generator = Literal["own", "wrk", "vegeta", "pgbench", "twip", "delivery", "redis_push", "figure"]
@@ -101,7 +103,10 @@ class Load(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     ``limits``: rate limits count, but are too high to refuse anything, or are switched off.
     ``setup`` is SQL before each round; ``queue`` the same once everything has settled: it may leave
     jobs behind. ``proofs`` are queries after each round; every row that one returns is a wrong
-    answer. ``at_end`` are such queries at the end of the load, before anything has settled.
+    answer. They may name %(kinds)s, the kinds of people that the scripts draw from; %(begun)s, an
+    id above all posts from before the round; %(answered)s, how many right answers were counted, and
+    %(unsure)s, of how many requests more nobody knows whether they were done; and any of
+    ``variables``. ``at_end`` are such queries at the end of the load, before anything has settled.
     ``worker``: whether the stack's worker runs during the load, or is paused, where the load does
     its work. ``variables`` are given to the pgbench scripts, beside users, the number of users, and
     the number of people of each kind.
@@ -327,6 +332,12 @@ def used_files(side: Load) -> list[str]:
         *scripts,
         *([side.figure] if side.figure else []),
     ]
+
+
+def drawn(side: Load) -> list[str]:
+    """Return the kinds of people (bench/sql/kinds.sql) that the scripts of a load draw from."""
+    texts = [(BENCH / script.file).read_text() for script in side.scripts]
+    return sorted({kind for text in texts for kind in KIND.findall(text)})
 
 
 def _operations(side: Load) -> list[str]:

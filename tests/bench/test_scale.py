@@ -40,6 +40,11 @@ def test_every_curve_of_the_project_can_be_read() -> None:
     assert found["users"].at_most == found["follows"].at_most == 0.1
 
 
+def test_the_answers_of_each_curve_are_checked_or_proved() -> None:
+    for one in scale.read_all():
+        assert one.load.proofs or all(call.check for call in one.load.calls), one.name
+
+
 def test_a_curve_that_is_not_there_is_named_with_those_that_are() -> None:
     with pytest.raises(StackError, match="no curve nosuch") as refused:
         scale.read_all(["nosuch"])

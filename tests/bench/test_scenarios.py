@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from microblog.bench.run import rotated
-from microblog.bench.scenario import BENCH, read, read_all, used_files
+from microblog.bench.scenario import BENCH, drawn, read, read_all, used_files
 from microblog.cli import main
 from microblog.commands.common import console
 from microblog.errors import StackError
@@ -74,6 +74,44 @@ def test_every_script_of_the_project_is_used_by_a_scenario() -> None:
         if name in file.read_text()
     }  # fmt: skip
     assert there == used | by_code | curves
+
+
+# Sides, or all of a scenario, whose answers are compared with nothing: why.
+UNCHECKED = {
+    "fan-out-all: Redis lists, redis-py": "no page is read from these lists",
+    "fan-out-all: Redis lists, prepared bytes": "no page is read from these lists",
+    "reference-run: constant answer of the same size": "an answer that is the same for all",
+    "seeding": "seeding compares feeds with the definition itself, and tests do",
+    "seeding-memory": "a number of bytes",
+    "storage": "a number of bytes",
+    "view-refresh": "a number of seconds; strategies proves pages of the view",
+}
+
+
+def test_each_side_is_checked_or_there_is_a_reason_why_not() -> None:
+    """Floors answer constants. Who delivers looks for each post until its readers have it."""
+    bare = set()
+    for scenario in read_all():
+        for side in scenario.sides:
+            checked = any(call.check for call in side.calls) or side.store or side.delivery
+            if not (checked or side.proofs or side.role == "floor"):
+                known = scenario.name in UNCHECKED
+                bare.add(scenario.name if known else f"{scenario.name}: {side.name}")
+    assert bare == set(UNCHECKED)
+
+
+def test_what_is_drawn_from_is_read_from_the_scripts() -> None:
+    sides = {side.name: side for one in read_all(("timeline-unkept",)) for side in one.sides}
+    assert drawn(sides["of inactive users"]) == ["inactive"]
+    assert drawn(sides["below the horizon, of readers of 5,000 authors"]) == ["horizon_5000"]
+    proved = [
+        (scenario.name, side)
+        for scenario in read_all()
+        for side in scenario.sides
+        if {"sql/pages_as_defined.sql", "sql/pull_as_defined.sql"} & set(side.proofs)
+    ]
+    assert {"page-50", "tag-cost", "timeline-sql", "timeline-unkept"} == {n for n, _ in proved}
+    assert all(drawn(side) or side.role == "floor" for _, side in proved)
 
 
 def test_what_holds_for_all_sides_is_said_once(tmp_path: Path) -> None:
