@@ -8,8 +8,9 @@ their names, and their counts, which are counted.
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -17,6 +18,10 @@ from psycopg.rows import dict_row
 
 from microblog.bench.generators import Sample
 from microblog.bench.scenario import BENCH
+
+# From kind, reader, top, rows of a page and the round's first id to posts by id, newest first, as
+# many as cover the page whatever came in since.
+Definition = Callable[[str, int, int, int, int], dict[int, "Post"]]
 
 TOP = 2**53  # above every id
 FULL = 20  # posts on a page that is full, unless its address has a limit
@@ -43,22 +48,29 @@ def newest_post(connection: Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def wrong(connection: Connection, samples: Iterable[Sample], begun: int) -> list[str]:
+def wrong(
+    connection: Connection,
+    samples: Iterable[Sample],
+    begun: int,
+    defined: "Definition | None" = None,
+) -> list[str]:
     """Say of each answer that is not as defined what is wrong with it.
 
     ``begun`` is above the ids of all posts from before the round. The queue must be empty.
+    ``defined`` says what is on a page, by default the definition over this project's own tables.
     """
+    defined = defined or partial(_defined, connection)
     profiles: dict[int, dict[str, Any] | None] = {}
     found = (
         _wrong_profile(connection, sample, profiles)
         if sample.check == "profile"
-        else _wrong_page(connection, sample, begun)
+        else _wrong_page(defined, sample, begun)
         for sample in samples
     )
     return [one for one in found if one]
 
 
-def _wrong_page(connection: Connection, sample: Sample, begun: int) -> str:
+def _wrong_page(define: "Definition", sample: Sample, begun: int) -> str:
     named = NAMED.search(sample.path)
     reader = int(named[1]) if sample.check == "author" and named else sample.user
     who = f"{sample.check} of user {reader}" + (f" from {sample.cursor}" if sample.cursor else "")
@@ -72,7 +84,7 @@ def _wrong_page(connection: Connection, sample: Sample, begun: int) -> str:
     limit = LIMIT.search(sample.path)
     full = int(limit[1]) if limit else FULL
     top = int(sample.cursor) if sample.cursor else TOP
-    defined = _defined(connection, sample.check, reader, top, max(len(ids), full), begun)
+    defined = define(sample.check, reader, top, max(len(ids), full), begun)
     surplus = [one for one in ids if one not in defined]
     if surplus:
         return f"{who}: {len(surplus)} that do not belong there: {surplus[:5]}"

@@ -18,6 +18,14 @@ from microblog.stack.privileges import service_user
 from microblog.stack.process import Process
 
 POSTS = 3000  # newest top-level posts that Redis and the row triggers begin with
+NEWEST = """
+select p.id, p.content, u.id, u.username::text
+from app.posts p
+join app.users u on u.id = p.author_id
+where not p.is_reply
+order by p.id desc
+limit %s
+"""
 BATCH = 2000  # commands sent at a time
 
 Connection = psycopg.Connection[Any]
@@ -78,12 +86,7 @@ def load(connection: Connection, socket: Path) -> None:
             send.execute()
     send.execute()
     timelines: dict[int, dict[str, int]] = {}
-    rows = connection.execute(
-        "select p.id, p.content, u.id, u.username from app.posts p"
-        " join app.users u on u.id = p.author_id"
-        " where not p.is_reply order by p.id desc limit %s",
-        [POSTS],
-    ).fetchall()
+    rows = connection.execute(NEWEST, [POSTS]).fetchall()
     for number, (_, content, author, name) in enumerate(reversed(rows), 1):
         post = {"id": number, "content": content, "author": {"id": author, "username": name}}
         send.set(f"p:{number}", json.dumps(post))

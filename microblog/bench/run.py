@@ -19,7 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from microblog.bench import check, histogram, record, result
+from microblog.bench import check, histogram, record, result, twip_check
 from microblog.bench.bed import Bed
 from microblog.bench.cost import Meter
 from microblog.bench.generators import Job, Outcome, generate, wrk
@@ -325,6 +325,7 @@ class Turner:
             bed.settle()
             bed.forget(begun, load.store)
         begun = check.newest_post(bed.connection)
+        first = twip_check.begun(bed.connection, load.store, job.redis) if load.store else begun
         for file in load.queue:
             bed.run_sql(file)
         at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -345,7 +346,8 @@ class Turner:
                 f"{self.scenario.name}: {load.name!r} got no right answer in {self.seconds:g} s",
                 f"Errors: {outcome.errors}" if outcome.errors else "",
             )
-        wrong += check.wrong(bed.connection, samples, begun)
+        stored = load.store and twip_check.definition(bed.connection, load.store, job.redis)
+        wrong += check.wrong(bed.connection, samples, first, stored or None)
         wrong += bed.prove(
             load.proofs,
             **load.variables,
@@ -354,7 +356,7 @@ class Turner:
             answered=outcome.count,
             unsure=load.clients + sum(outcome.errors.values()),
         )
-        if any(call.check for call in load.calls) and not samples:
+        if (load.store or any(call.check for call in load.calls)) and not samples:
             wrong.append("no answer was checked")
         if (pages := max((c.pages for c in load.calls if "{cursor}" in c.path), default=0)) and (
             outcome.deepest < pages

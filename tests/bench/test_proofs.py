@@ -3,11 +3,13 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
+import redis
 from msgspec.structs import replace
 
-from microblog.bench import result, scale
+from microblog.bench import redis_peer, result, scale
 from microblog.bench.bed import Bed
 from microblog.bench.check import newest_post
 from microblog.bench.run import Turner
@@ -26,6 +28,9 @@ PULL = ("bench.pull(bigint)", "LIMIT", "OFFSET 1\n LIMIT")
 DELIVERY = (
     "app.job_fan_out(jsonb, bigint)", "<= v_post_id", "<= v_post_id and s.user_id % 2 = 0"
 )  # fmt: skip
+needs_redis = pytest.mark.skipif(
+    not redis_peer.binary(), reason="Redis: bin/setup --bench installs it"
+)
 
 
 @pytest.fixture(scope="module")
@@ -257,3 +262,58 @@ def test_posts_that_are_answered_and_lost_are_told(bed: Bed) -> None:
 def test_a_round_that_posted_nothing_is_told(bed: Bed) -> None:
     begun = newest_post(bed.connection)
     assert bed.prove(["sql/posts_delivered.sql"], begun=begun) == ["nothing was posted"]
+
+
+@pytest.mark.parametrize(
+    ("store", "function", "old", "new"),
+    [
+        ("ours", "bench.check_page(bigint)", "t.content", "upper(t.content)"),
+        ("naive", "naive.check_page(bigint)", "p.content", "upper(p.content)"),
+    ],
+)
+def test_a_wrong_answer_of_twip_s_tables_is_told(
+    bed: Bed, store: Any, function: str, old: str, new: str
+) -> None:
+    load = Load(name=store, store=store, clients=2)
+    right = round_of(bed, load)
+    assert right.wrong == []
+    with changed(bed, function, old, new):
+        one = round_of(bed, load)
+    assert len(one.wrong) == one.checked > 10
+    assert all(": post " in line for line in one.wrong), one.wrong[:3]
+
+
+def test_an_entry_that_row_triggers_forgot_is_told(bed: Bed) -> None:
+    load = Load(name="naive", store="naive", clients=2)
+    bed.ready(load)
+    last = "(select b.last_post from naive.beginning b)"
+    bed.connection.execute(
+        f"create table naive.kept as select * from naive.timeline where post_id = {last}"
+    )
+    bed.connection.execute(f"delete from naive.timeline where post_id = {last}")
+    try:
+        one = round_of(bed, load)
+    finally:
+        bed.connection.execute("insert into naive.timeline select * from naive.kept")
+        bed.connection.execute("drop table naive.kept")
+    assert one.wrong
+    assert all("1 missing" in line for line in one.wrong), one.wrong[:3]
+
+
+@needs_redis
+@pytest.mark.parametrize("what", ["an entry", "a text"])
+def test_a_wrong_answer_of_redis_is_told(bed: Bed, what: str) -> None:
+    client = redis.Redis(unix_socket_path=str(bed.redis(graph=True)))
+    for key in client.keys("t:*" if what == "an entry" else "p:*"):
+        if what == "an entry":
+            client.zpopmax(key)
+        else:
+            client.set(key, client.get(key).replace(b'"content": "', b'"content": "! '))
+    load = Load(name="redis", store="redis", clients=2)
+    one = round_of(bed, load)
+    assert len(one.wrong) > one.checked / 2 > 5
+    told = "1 missing" if what == "an entry" else ": post "
+    assert all(told in line for line in one.wrong), one.wrong[:3]
+    right = round_of(bed, load)
+    assert right.wrong == []
+    assert right.checked > 10

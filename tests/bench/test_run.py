@@ -70,8 +70,9 @@ def test_answers_under_load_are_checked_and_right(run: Run) -> None:
     one = only(run, "mix")
     assert one.checked > 10
     assert one.wrong == []
-    assert only(run, "twip").checked > 0
-    assert only(run, "twip").wrong == []
+    for side in (0, 1):
+        assert only(run, "twip", side).checked > 10
+        assert only(run, "twip", side).wrong == []
 
 
 def test_a_wrong_answer_is_caught(run: Run) -> None:
@@ -218,6 +219,8 @@ def test_each_call_of_twip_is_counted_in_redis(run: Run) -> None:
     assert_whole_mix(one)
     assert not one.errors
     assert one.cost.cpu["redis"] > 0
+    assert one.checked > 10
+    assert one.wrong == []
 
 
 def assert_whole_mix(one: result.Round) -> None:

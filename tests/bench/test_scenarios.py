@@ -64,7 +64,7 @@ def test_every_script_of_the_project_is_used_by_a_scenario() -> None:
     used = {file for one in read_all() for side in one.sides for file in used_files(side)}
     by_code = {
         *("sql/objects.sql", "sql/definition.sql", "sql/people.sql", "sql/twip_naive.sql"),
-        *("sql/twip_reset.sql",),
+        *("sql/twip_reset.sql", "sql/twip_naive_definition.sql"),
         *("sql/kinds.sql", "sql/limits_off.sql", "sql/limits_raised.sql"),
         *("sql/profile_definition.sql", *(one.worth for one in read_all() if one.worth)),
     }
