@@ -3,18 +3,22 @@
 # stack has a folder of its own, a volume that nobody else mounts, with copies of what it reads.
 #
 #   secrets.sh                    make those that are missing; run again, it changes nothing else
-#   secrets.sh rotate key         a new key for tokens; the old one is honoured until they expire
+#   secrets.sh rotate key         a next key for tokens, honoured from now on
+#   secrets.sh rotate sign        the database signs with it; the old one is honoured until the database
+#                                 says that its last token has expired
 #   secrets.sh rotate passwords   new passwords of the roles that log in
 #   secrets.sh keep               forget keys whose tokens have expired, once a minute, for ever
 #
 # rotate.sh does all that a rotation takes.
 #
-# SECRETS_DIR       the folder; those of the parts are for/<service> in it
-# SESSION_LIFETIME  how long a token of the old key may last, in seconds: session_lifetime in
-#                   app.settings
+# SECRETS_DIR is the folder; those of the parts are for/<service> in it.
 set -eu
-folder=${SECRETS_DIR:-/secrets}
+here=$(dirname "$0")
+. "$here/database.sh"
+folder=$SECRETS_DIR
 umask 077
+
+fail() { echo "secrets.sh: $1" >&2 && exit 1; }
 
 random() { head -c 36 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n'; }
 
@@ -57,8 +61,8 @@ write_keys() {
   {
     printf '{"keys": ['
     jwk "$folder/jwt"
-    for old in "$folder"/jwt.until-*; do
-      if [ -e "$old" ]; then printf ', ' && jwk "$old"; fi
+    for other in "$folder/jwt.next" "$folder"/jwt.until-*; do
+      if [ -e "$other" ]; then printf ', ' && jwk "$other"; fi
     done
     printf ']}\n'
   } | give postgrest jwks.json
@@ -89,12 +93,22 @@ make_missing() {
   write_passwords
 }
 
-rotate_key() {
-  # Ten minutes for the steps that come after this one, before the database signs with the new key.
-  until=$(($(date +%s) + ${SESSION_LIFETIME:-3600} + 600))
+# That of a rotation that broke off, or a new one.
+next_key() {
+  [ -s "$folder/jwt.next" ] || random | put jwt.next
+  write_keys
+}
+
+# Whatever ends this half-way, both keys are in the set; another rotation finishes it.
+sign_with_next() {
+  [ -s "$folder/jwt.next" ] || fail "there is no next key: rotate key makes one"
+  export NEXT=.next
+  until=$(database --tuples-only --no-align --file "$here/key.sql") ||
+    fail "the database does not say how long tokens of the old key last. Both keys stay honoured;
+start the stack and rotate again."
   while [ -e "$folder/jwt.until-$until" ]; do until=$((until + 1)); done
   put "jwt.until-$until" <"$folder/jwt"
-  random | put jwt
+  mv "$folder/jwt.next" "$folder/jwt"
   write_keys
 }
 
@@ -110,9 +124,7 @@ keep() {
     forget_expired
     write_keys
     if [ "$(cat "$keys")" != "$before" ]; then
-      PGPASSFILE=$folder/pgpass psql --no-psqlrc --quiet \
-        --host "${PGHOST:-postgres}" --username postgres --dbname "${PGDATABASE:-microblog}" \
-        --command "notify pgrst, 'reload config'" || true
+      database --command "notify pgrst, 'reload config'" || true
     fi
     sleep 60 & wait $!
   done
@@ -120,8 +132,9 @@ keep() {
 
 case "${1:-make} ${2:-}" in
   "make ") make_missing ;;
-  "rotate key") rotate_key ;;
+  "rotate key") next_key ;;
+  "rotate sign") sign_with_next ;;
   "rotate passwords") rotate_passwords ;;
   "keep ") trap 'exit 0' TERM INT && keep ;;
-  *) echo "usage: secrets.sh [rotate key | rotate passwords | keep]" >&2 && exit 2 ;;
+  *) echo "usage: secrets.sh [rotate key | rotate sign | rotate passwords | keep]" >&2 && exit 2 ;;
 esac

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from microblog import migrate
 from microblog.settings import ROOT, Settings
 from microblog.stack import Stack, postgres, proxy, rest
 from microblog.stack.fetch import VERSION as POSTGREST_VERSION
+from microblog.stack.ports import free_ports
 from microblog.stack.process import Process
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -250,51 +252,230 @@ def test_no_secret_is_in_an_environment() -> None:
             assert "PASSWORD" not in name or name.endswith("_FILE"), (name, value)
 
 
-def test_secrets_rotate_and_old_keys_are_forgotten(tmp_path: Path) -> None:
-    def honoured(files: dict[str, str]) -> list[str]:
-        keys = [jwk["k"] for jwk in json.loads(files["for/postgrest/jwks.json"])["keys"]]
-        return [base64.urlsafe_b64decode(k + "=" * (-len(k) % 4)).decode() for k in keys]
+def honoured(folder: Path) -> list[str]:
+    """Return the keys that PostgREST honours, as text."""
+    keys = json.loads((folder / "for" / "postgrest" / "jwks.json").read_text())["keys"]
+    return [base64.urlsafe_b64decode(k["k"] + "=" * (-len(k["k"]) % 4)).decode() for k in keys]
 
-    first = secrets_script(tmp_path)
-    assert honoured(first) == [first["jwt"]]
-    second, third = (secrets_script(tmp_path, "rotate", "key") for _ in range(2))
-    keys = {files["jwt"] for files in (first, second, third)}
-    assert len(keys) == 3
-    assert honoured(third)[0] == third["jwt"]
-    assert set(honoured(third)) == keys
-    for name, path in ((name, tmp_path / name) for name in third if name.startswith("jwt.until-")):
-        assert 3600 < int(name.removeprefix("jwt.until-")) - time.time() < 3600 + 660
-        if path.read_text() == first["jwt"]:
-            path.rename(tmp_path / f"jwt.until-{int(time.time())}")
-    assert set(honoured(secrets_script(tmp_path))) == {second["jwt"], third["jwt"]}
 
-    fourth = secrets_script(tmp_path, "rotate", "passwords")
+def test_the_next_key_is_honoured_before_it_signs_and_an_old_one_up_to_its_time(
+    tmp_path: Path,
+) -> None:
+    first = secrets_script(tmp_path)["jwt"]
+    assert honoured(tmp_path) == [first]
+    for _ in range(2):  # a rotation that broke off, and the one after it
+        made = secrets_script(tmp_path, "rotate", "key")
+        assert made["jwt"] == first
+        assert honoured(tmp_path) == [first, made["jwt.next"]]
+        assert len(made["jwt.next"]) >= 32
+    for until in (int(time.time()), int(time.time()) + 1000):
+        (tmp_path / f"jwt.until-{until}").write_text(f"until {until}")
+    secrets_script(tmp_path)
+    assert honoured(tmp_path) == [first, made["jwt.next"], f"until {until}"]
+
+
+def test_passwords_rotate(tmp_path: Path) -> None:
+    before = secrets_script(tmp_path)
+    after = secrets_script(tmp_path, "rotate", "passwords")
     for name in ("authenticator", "worker"):
-        assert fourth[name] != third[name]
-    assert fourth["jwt"] == third["jwt"]
+        assert after[name] != before[name]
+    assert after["jwt"] == before["jwt"]
     for path in ("for/postgrest/pgpass", "for/pgbouncer/userlist.txt"):
-        assert fourth["authenticator"] in fourth[path]
-    assert fourth["worker"] in fourth["for/worker/pgpass"]
+        assert after["authenticator"] in after[path]
+    assert after["worker"] in after["for/worker/pgpass"]
 
 
-def test_one_command_rotates(tmp_path: Path) -> None:
+class Composed:
+    """The database and the secrets of a Docker stack; its scripts run here, in no container.
+
+    A command ``docker`` stands in for Docker: it notes what it is asked for, and runs what a
+    container would run. PostgreSQL is reached by TCP and asks for passwords, as it does there.
+    """
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.settings, self.folder, self.bin = settings, folder / "secrets", folder / "bin"
+        self.folder.mkdir()
+        self.bin.mkdir()
+        self.environment = {
+            **os.environ,
+            "PATH": f"{self.bin}:{os.environ['PATH']}",
+            "SECRETS_DIR": str(self.folder),
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(settings.pg_port),
+            "PGDATABASE": DATABASE,
+        }
+        self.put(
+            "docker",
+            """echo "$@" >>"$0.log"
+            case "$*" in
+              *" run "*secrets*) shift 5; exec sh docker/secrets.sh "$@" ;;
+              *" run "*migrate*) exec sh docker/migrate.sh ;;
+            esac""",
+        )
+
+    def put(self, name: str, script: str) -> None:
+        """Let a command be this script."""
+        path = self.bin / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    def run(
+        self, name: str, *arguments: str, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        (self.bin / "docker.log").unlink(missing_ok=True)
+        return subprocess.run(
+            ["sh", ROOT / "docker" / f"{name}.sh", *arguments],
+            env=self.environment | environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def done(self, name: str, *arguments: str) -> None:
+        ran = self.run(name, *arguments)
+        assert ran.returncode == 0, ran.stderr
+
+    def asked_of_docker(self) -> list[list[str]]:
+        """Return what Docker was asked for by the last script that ran."""
+        return [line.split() for line in (self.bin / "docker.log").read_text().splitlines()]
+
+    def secret(self, name: str) -> str:
+        return (self.folder / name).read_text()
+
+    def logs_in(self, role: str, password: str) -> bool:
+        login = f"host=127.0.0.1 port={self.settings.pg_port} dbname={DATABASE} user={role}"
+        try:
+            psycopg.connect(login, password=password, connect_timeout=10).close()
+        except psycopg.OperationalError as error:
+            assert "password authentication failed" in str(error)
+            return False
+        return True
+
+    def value(self, query: str) -> Any:
+        """Run a statement in the database; returns the first column of its row, if it has one."""
+        with postgres.connect(self.settings, DATABASE) as connection:
+            cursor = connection.execute(query)
+            row = cursor.fetchone() if cursor.description else None
+        return row and row[0]
+
+    def signing_key(self) -> str:
+        return self.value("select value from app.secrets where name = 'jwt'")
+
+
+DATABASE = "compose"
+
+
+@pytest.fixture(scope="module")
+def composed(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
+    """A Docker stack's database, deployed; the tests share it, and each leaves it working."""
+    settings = stack.settings
+    made = Composed(settings, tmp_path_factory.mktemp("composed"))
+    made.done("secrets")
+    postgres.create_database(settings, DATABASE)
+    try:  # the superuser's password is what the image gives to initdb
+        made.value(f"alter role postgres password '{made.secret('for/postgres/password')}'")
+        made.done("migrate")
+        yield made
+    finally:
+        made.value("alter role postgres password null")
+        migrate.install_secrets(settings)
+        postgres.drop_database(settings, DATABASE)
+
+
+def test_one_command_rotates(composed: Composed) -> None:
     """What it asks of Docker: first who checks learns the new key, then who signs with it."""
-    docker = tmp_path / "docker"
-    docker.write_text('#!/bin/sh\necho "$@" >>"$0.log"\n')
-    docker.chmod(0o755)
-    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    subprocess.run(["sh", ROOT / "docker" / "rotate.sh"], env=environment, check=True)
-    steps = [line.split() for line in (tmp_path / "docker.log").read_text().splitlines()]
+    names = ("authenticator", "worker", "jwt")
+    before = {name: composed.secret(name) for name in names}
+    composed.done("rotate")
+    steps = composed.asked_of_docker()
     named = [[word for word in step if word in SERVICES] for step in steps]
     assert [(service, step[-1]) for (service,), step in zip(named, steps, strict=True)] == [
         ("secrets", "key"),
         ("postgrest", "postgrest"),
-        ("migrate", "migrate"),
+        ("secrets", "sign"),
         ("secrets", "passwords"),
         ("migrate", "migrate"),
         ("pgbouncer", "pgbouncer"),
     ]
     assert not [step for step in steps if {"up", "restart", "stop"} & set(step)]
+    after = {name: composed.secret(name) for name in names}
+    assert not set(before.values()) & set(after.values())
+    assert composed.signing_key() == after["jwt"]
+    assert set(honoured(composed.folder)) >= {before["jwt"], after["jwt"]}
+    for role in ("authenticator", "worker"):
+        assert composed.logs_in(role, after[role])
+        assert not composed.logs_in(role, before[role])
+
+
+def until_of(composed: Composed, key: str) -> int:
+    """Return until when a key that signs no more is honoured, in seconds since 1970."""
+    (path,) = (p for p in composed.folder.glob("jwt.until-*") if p.read_text() == key)
+    return int(path.name.removeprefix("jwt.until-"))
+
+
+@pytest.mark.parametrize("lifetime", [3600, 1_000_000])
+def test_the_old_key_is_honoured_for_as_long_as_the_database_lets_its_tokens_last(
+    composed: Composed, lifetime: int
+) -> None:
+    old = composed.signing_key()
+    assert old == composed.secret("jwt")
+    setting = "update app.settings set value = {} where name = 'session_lifetime'"
+    composed.value(setting.format(lifetime))
+    try:
+        now = composed.value("select extract(epoch from now())::bigint")
+        composed.done("rotate")
+    finally:
+        composed.value(setting.format(3600))
+    assert now + lifetime <= until_of(composed, old) <= now + lifetime + 600
+    assert old in honoured(composed.folder)
+
+
+def test_the_old_key_is_honoured_until_the_last_session_that_it_signed_ends(
+    composed: Composed,
+) -> None:
+    """Also where the lifetime of sessions was made shorter meanwhile."""
+    old = composed.signing_key()
+    last = composed.value(
+        "with u as (insert into app.users (username) values ('lasting') returning id)"
+        " insert into app.sessions (user_id, expires_at)"
+        " select id, now() + interval '30 days' from u"
+        " returning ceil(extract(epoch from expires_at))::bigint"
+    )
+    try:
+        composed.done("rotate")
+    finally:
+        composed.value("delete from app.sessions")
+    assert until_of(composed, old) >= last
+
+
+def test_where_the_database_cannot_be_asked_both_keys_stay_and_the_next_rotation_ends_it(
+    composed: Composed,
+) -> None:
+    old = composed.signing_key()
+    passwords = composed.secret("authenticator"), composed.secret("worker")
+    (port,) = free_ports(1)
+    broken = composed.run("rotate", PGPORT=str(port))
+    assert broken.returncode != 0
+    assert "does not say how long tokens of the old key last" in broken.stderr
+    assert "Connection refused" in broken.stderr
+    assert [step[-1] for step in composed.asked_of_docker()] == ["key", "postgrest", "sign"]
+    following = composed.secret("jwt.next")
+    assert honoured(composed.folder)[:2] == [old, following]
+    assert (composed.secret("authenticator"), composed.secret("worker")) == passwords
+    composed.done("migrate")
+    assert composed.signing_key() == composed.secret("jwt") == old
+    composed.done("rotate")
+    assert composed.signing_key() == composed.secret("jwt") == following
+    assert not (composed.folder / "jwt.next").exists()
+    assert old in honoured(composed.folder)
+
+
+def test_the_database_signs_with_no_key_that_was_not_made(composed: Composed) -> None:
+    key = composed.signing_key()
+    ran = composed.run("secrets", "rotate", "sign")
+    assert (ran.returncode, "no next key" in ran.stderr) == (1, True)
+    assert composed.signing_key() == composed.secret("jwt") == key
 
 
 def test_postgrest_reads_the_keys_that_the_script_writes() -> None:
@@ -314,39 +495,25 @@ def test_the_keeper_forgets_an_expired_key_and_tells_postgrest(
         "PGPORT": str(settings.pg_port),
     }
     script = ["sh", ROOT / "docker" / "secrets.sh"]
+    old = tmp_path / f"jwt.until-{int(time.time()) + 1000}"
+    old.write_text("x" * 48)
     subprocess.run(script, env=environment, check=True)
-    subprocess.run([*script, "rotate", "key"], env=environment, check=True)
-    (old,) = tmp_path.glob("jwt.until-*")
+    assert len(honoured(tmp_path)) == 2
     old.rename(tmp_path / "jwt.until-1")
-    keys = tmp_path / "for" / "postgrest" / "jwks.json"
     with postgres.connect(settings) as listener:
         listener.execute("listen pgrst")
         keeper = Process("keep", [*script, "keep"], tmp_path / "log", env=environment)
         with keeper:
             (heard,) = listener.notifies(timeout=30, stop_after=1)
     assert heard.payload == "reload config"
-    assert len(json.loads(keys.read_text())["keys"]) == 1
+    assert len(honoured(tmp_path)) == 1
 
 
-def test_migrating_hands_the_database_its_secrets(stack: Stack, tmp_path: Path) -> None:
-    settings = stack.settings
-    environment = {
-        **os.environ,
-        "SECRETS_DIR": str(tmp_path),
-        "PGHOST": str(settings.socket_dir),
-        "PGPORT": str(settings.pg_port),
-        "PGDATABASE": "compose",
-    }
-    secrets, deploy = (["sh", ROOT / "docker" / f"{name}.sh"] for name in ("secrets", "migrate"))
-    subprocess.run(secrets, env=environment, check=True)
-    postgres.create_database(settings, "compose")
-    try:
-        for _ in range(2):
-            subprocess.run(deploy, env=environment, cwd=ROOT, check=True, capture_output=True)
+def test_migrating_hands_the_database_its_secrets(composed: Composed) -> None:
+    for _ in range(2):
         for role in ("authenticator", "worker"):
-            login = f"host=127.0.0.1 port={settings.pg_port} dbname=compose user={role}"
-            with psycopg.connect(login, password=(tmp_path / role).read_text()) as connection:
-                assert connection.execute("select 1").fetchone() == (1,)
-    finally:
-        migrate.install_secrets(settings)
-        postgres.drop_database(settings, "compose")
+            assert composed.logs_in(role, composed.secret(role))
+        assert composed.signing_key() == composed.secret("jwt")
+        composed.value("alter role worker password null")
+        composed.value("update app.secrets set value = repeat('x', 48)")
+        composed.done("migrate")

@@ -1,0 +1,6 @@
+# Where the scripts beside this one find the database, as its superuser; they source it.
+export SECRETS_DIR="${SECRETS_DIR:-/secrets}"
+export PGHOST="${PGHOST:-postgres}" PGUSER=postgres PGDATABASE="${PGDATABASE:-microblog}"
+export PGPASSFILE="$SECRETS_DIR/pgpass"
+
+database() { psql --no-psqlrc --no-password --quiet --set ON_ERROR_STOP=1 "$@"; }
