@@ -3,6 +3,7 @@
 set -eu
 here=$(dirname "$0")
 . "$here/database.sh"
+find_password
 
 sqitch deploy --verify "db:pg://postgres@/$PGDATABASE"
 

@@ -1,8 +1,11 @@
--- Gives the roles that log in by a password those of the files, all or none.
+-- Gives the roles that log in by a password those of the files, or, with NEXT=.next, the next ones: all
+-- or none.
 \ir unrecorded.sql
-\set authenticator_password `cat "$SECRETS_DIR/authenticator"`
-\set worker_password `cat "$SECRETS_DIR/worker"`
+\set postgres_password `cat "$SECRETS_DIR/postgres$NEXT"`
+\set authenticator_password `cat "$SECRETS_DIR/authenticator$NEXT"`
+\set worker_password `cat "$SECRETS_DIR/worker$NEXT"`
 begin;
+alter role postgres password :'postgres_password';
 alter role authenticator password :'authenticator_password';
 alter role worker password :'worker_password';
 commit;

@@ -7,11 +7,10 @@
 # honoured until the database says that its last token has expired. Run again after a failure, it goes on.
 set -eu
 cd "$(dirname "$0")/.."
-run() { docker compose run --rm --no-deps "$@"; }
+secrets() { docker compose run --rm --no-deps secrets "$@"; }
 
-run secrets rotate key
+secrets rotate key
 docker compose kill --signal SIGUSR2 postgrest   # honours both
-run secrets rotate sign                          # the database signs with the new one
-run secrets rotate passwords
-run migrate
+secrets rotate sign                              # the database signs with the new one
+secrets rotate passwords
 docker compose kill --signal SIGHUP pgbouncer

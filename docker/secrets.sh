@@ -6,7 +6,8 @@
 #   secrets.sh rotate key         a next key for tokens, honoured from now on
 #   secrets.sh rotate sign        the database signs with it; the old one is honoured until the database
 #                                 says that its last token has expired
-#   secrets.sh rotate passwords   new passwords of the roles that log in
+#   secrets.sh rotate passwords   new passwords of the roles that log in by one, the superuser's among them,
+#                                 in the database and then in the files
 #   secrets.sh keep               forget keys whose tokens have expired, once a minute, for ever
 #
 # rotate.sh does all that a rotation takes.
@@ -16,6 +17,7 @@ set -eu
 here=$(dirname "$0")
 . "$here/database.sh"
 folder=$SECRETS_DIR
+roles="postgres authenticator worker"   # those that log in by a password
 umask 077
 
 fail() { echo "secrets.sh: $1" >&2 && exit 1; }
@@ -68,8 +70,8 @@ write_keys() {
   } | give postgrest jwks.json
 }
 
-# A line of libpq's password file, which is read anew for each connection.
-login() { printf '*:*:*:%s:%s\n' "$1" "$(cat "$folder/$1")"; }
+# A line of libpq's password file, which is read anew for each connection: login ROLE [.next]
+login() { printf '*:*:*:%s:%s\n' "$1" "$(cat "$folder/$1${2:-}")"; }
 
 write_passwords() {
   give postgres password <"$folder/postgres"
@@ -85,7 +87,7 @@ write_passwords() {
 
 make_missing() {
   chmod 700 "$folder"
-  for name in postgres authenticator worker jwt; do
+  for name in $roles jwt; do
     [ -s "$folder/$name" ] || random | put "$name"
   done
   forget_expired
@@ -102,6 +104,7 @@ next_key() {
 # Whatever ends this half-way, both keys are in the set; another rotation finishes it.
 sign_with_next() {
   [ -s "$folder/jwt.next" ] || fail "there is no next key: rotate key makes one"
+  find_password
   export NEXT=.next
   until=$(database --tuples-only --no-align --file "$here/key.sql") ||
     fail "the database does not say how long tokens of the old key last. Both keys stay honoured;
@@ -112,9 +115,20 @@ start the stack and rotate again."
   write_keys
 }
 
+# Wherever this breaks off, the superuser can log in by pgpass or by pgpass.next. Another rotation goes on
+# with the same next passwords; migrate.sh gives the roles those of the files again.
 rotate_passwords() {
-  for name in authenticator worker; do random | put "$name"; done
   write_passwords
+  for name in $roles; do [ -s "$folder/$name.next" ] || random | put "$name.next"; done
+  login postgres .next | put pgpass.next
+  find_password
+  trap '' HUP INT TERM   # from here on it takes some milliseconds
+  export NEXT=.next
+  database --output /dev/null --file "$here/passwords.sql" ||
+    fail "the database does not take the new passwords. Start the stack and rotate again."
+  for name in $roles; do mv "$folder/$name.next" "$folder/$name"; done
+  write_passwords
+  rm "$folder/pgpass.next"
 }
 
 keep() {
@@ -124,6 +138,7 @@ keep() {
     forget_expired
     write_keys
     if [ "$(cat "$keys")" != "$before" ]; then
+      find_password
       database --command "notify pgrst, 'reload config'" || true
     fi
     sleep 60 & wait $!

@@ -4,6 +4,8 @@ import base64
 import json
 import os
 import re
+import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -193,7 +195,6 @@ def test_a_part_s_secrets_are_its_user_s_alone(tmp_path: Path) -> None:
     try:
         secrets_script(tmp_path)
         secrets_script(tmp_path, "rotate", "key")
-        secrets_script(tmp_path, "rotate", "passwords")
     finally:
         os.umask(before)
     users = {"": os.getuid()}
@@ -274,17 +275,6 @@ def test_the_next_key_is_honoured_before_it_signs_and_an_old_one_up_to_its_time(
     assert honoured(tmp_path) == [first, made["jwt.next"], f"until {until}"]
 
 
-def test_passwords_rotate(tmp_path: Path) -> None:
-    before = secrets_script(tmp_path)
-    after = secrets_script(tmp_path, "rotate", "passwords")
-    for name in ("authenticator", "worker"):
-        assert after[name] != before[name]
-    assert after["jwt"] == before["jwt"]
-    for path in ("for/postgrest/pgpass", "for/pgbouncer/userlist.txt"):
-        assert after["authenticator"] in after[path]
-    assert after["worker"] in after["for/worker/pgpass"]
-
-
 class Composed:
     """The database and the secrets of a Docker stack; its scripts run here, in no container.
 
@@ -319,6 +309,10 @@ class Composed:
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
 
+    def remove(self, name: str) -> None:
+        for path in self.bin.glob(f"{name}*"):
+            path.unlink()
+
     def run(
         self, name: str, *arguments: str, **environment: str
     ) -> subprocess.CompletedProcess[str]:
@@ -352,6 +346,22 @@ class Composed:
             return False
         return True
 
+    def all_log_in(self) -> None:
+        """Every role logs in by its file, and each part's file says the same."""
+        passwords = {role: self.secret(role) for role in ROLES}
+        assert len(set(passwords.values())) == len(ROLES)
+        for role, password in passwords.items():
+            assert self.logs_in(role, password), role
+        assert self.secret("for/postgres/password") == passwords["postgres"]
+        assert (
+            self.secret("for/pgbouncer/userlist.txt").split()[1].strip('"') == passwords[ROLES[1]]
+        )
+        for path, role in (
+            ("pgpass", "postgres"), ("for/postgrest/pgpass", "authenticator"),
+            ("for/worker/pgpass", "worker"),
+        ):  # fmt: skip
+            assert self.secret(path) == f"*:*:*:{role}:{passwords[role]}\n"
+
     def value(self, query: str) -> Any:
         """Run a statement in the database; returns the first column of its row, if it has one."""
         with postgres.connect(self.settings, DATABASE) as connection:
@@ -364,6 +374,7 @@ class Composed:
 
 
 DATABASE = "compose"
+ROLES = ("postgres", "authenticator", "worker")
 
 
 @pytest.fixture(scope="module")
@@ -385,7 +396,7 @@ def composed(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def test_one_command_rotates(composed: Composed) -> None:
     """What it asks of Docker: first who checks learns the new key, then who signs with it."""
-    names = ("authenticator", "worker", "jwt")
+    names = (*ROLES, "jwt")
     before = {name: composed.secret(name) for name in names}
     composed.done("rotate")
     steps = composed.asked_of_docker()
@@ -395,7 +406,6 @@ def test_one_command_rotates(composed: Composed) -> None:
         ("postgrest", "postgrest"),
         ("secrets", "sign"),
         ("secrets", "passwords"),
-        ("migrate", "migrate"),
         ("pgbouncer", "pgbouncer"),
     ]
     assert not [step for step in steps if {"up", "restart", "stop"} & set(step)]
@@ -403,9 +413,10 @@ def test_one_command_rotates(composed: Composed) -> None:
     assert not set(before.values()) & set(after.values())
     assert composed.signing_key() == after["jwt"]
     assert set(honoured(composed.folder)) >= {before["jwt"], after["jwt"]}
-    for role in ("authenticator", "worker"):
-        assert composed.logs_in(role, after[role])
+    composed.all_log_in()
+    for role in ROLES:
         assert not composed.logs_in(role, before[role])
+    assert not list(composed.folder.rglob("*.next"))
 
 
 def until_of(composed: Composed, key: str) -> int:
@@ -453,7 +464,7 @@ def test_where_the_database_cannot_be_asked_both_keys_stay_and_the_next_rotation
     composed: Composed,
 ) -> None:
     old = composed.signing_key()
-    passwords = composed.secret("authenticator"), composed.secret("worker")
+    passwords = [composed.secret(role) for role in ROLES]
     (port,) = free_ports(1)
     broken = composed.run("rotate", PGPORT=str(port))
     assert broken.returncode != 0
@@ -462,7 +473,7 @@ def test_where_the_database_cannot_be_asked_both_keys_stay_and_the_next_rotation
     assert [step[-1] for step in composed.asked_of_docker()] == ["key", "postgrest", "sign"]
     following = composed.secret("jwt.next")
     assert honoured(composed.folder)[:2] == [old, following]
-    assert (composed.secret("authenticator"), composed.secret("worker")) == passwords
+    assert [composed.secret(role) for role in ROLES] == passwords
     composed.done("migrate")
     assert composed.signing_key() == composed.secret("jwt") == old
     composed.done("rotate")
@@ -476,6 +487,67 @@ def test_the_database_signs_with_no_key_that_was_not_made(composed: Composed) ->
     ran = composed.run("secrets", "rotate", "sign")
     assert (ran.returncode, "no next key" in ran.stderr) == (1, True)
     assert composed.signing_key() == composed.secret("jwt") == key
+
+
+def test_passwords_that_the_database_does_not_take_are_in_no_file_that_is_read(
+    composed: Composed,
+) -> None:
+    before = [composed.secret(role) for role in ROLES]
+    composed.put("psql", "echo refused >&2; exit 3")
+    try:
+        ran = composed.run("rotate")
+        assert ran.returncode != 0
+        ran = composed.run("secrets", "rotate", "passwords")
+    finally:
+        composed.remove("psql")
+    assert ran.returncode == 1
+    assert "the database does not take the new passwords" in ran.stderr
+    assert [composed.secret(role) for role in ROLES] == before
+    composed.all_log_in()
+    composed.done("rotate")
+    composed.all_log_in()
+
+
+@pytest.mark.parametrize("then", ["it is rotated again", "the stack is started again"])
+def test_a_rotation_of_passwords_that_is_killed_once_the_database_has_them_locks_nobody_out(
+    composed: Composed, then: str
+) -> None:
+    """Each time one file further; afterwards every file is the database's again."""
+    psql, mv = shutil.which("psql"), shutil.which("mv")
+    broken = 0
+    for files in range(100):
+        composed.put(
+            "psql",
+            f"""case "$*" in *passwords.sql*) : >"${{0%/*}}/mv.count" ;; esac
+            exec {psql} "$@" """,
+        )
+        composed.put(
+            "mv",
+            f"""if [ ! -e "$0.count" ]; then exec {mv} "$@"; fi
+            if [ "$(wc -l <"$0.count")" = {files} ]; then kill -KILL $PPID; exit; fi
+            echo >>"$0.count"
+            exec {mv} "$@" """,
+        )
+        try:
+            ran = composed.run("secrets", "rotate", "passwords")
+        finally:
+            composed.remove("psql")
+            composed.remove("mv")
+        if ran.returncode == 0:
+            break
+        # The script itself, or a part of it that runs in a shell of its own.
+        assert ran.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL), ran.stderr
+        broken += 1
+        if then == "it is rotated again":
+            composed.done("secrets", "rotate", "passwords")
+            assert not list(composed.folder.rglob("*.next"))
+        else:
+            composed.done("secrets")
+            composed.put("sqitch", "")  # nothing is to be deployed
+            composed.done("migrate")
+            composed.remove("sqitch")
+        composed.all_log_in()
+    assert broken > 2 * len(ROLES)
 
 
 def test_postgrest_reads_the_keys_that_the_script_writes() -> None:
@@ -511,8 +583,7 @@ def test_the_keeper_forgets_an_expired_key_and_tells_postgrest(
 
 def test_migrating_hands_the_database_its_secrets(composed: Composed) -> None:
     for _ in range(2):
-        for role in ("authenticator", "worker"):
-            assert composed.logs_in(role, composed.secret(role))
+        composed.all_log_in()
         assert composed.signing_key() == composed.secret("jwt")
         composed.value("alter role worker password null")
         composed.value("update app.secrets set value = repeat('x', 48)")
