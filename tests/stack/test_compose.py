@@ -253,6 +253,58 @@ def test_no_secret_is_in_an_environment() -> None:
             assert "PASSWORD" not in name or name.endswith("_FILE"), (name, value)
 
 
+@pytest.mark.parametrize("data", ["an empty folder", "a cluster"])
+def test_the_server_starts_without_the_password_of_its_set_up(tmp_path: Path, data: str) -> None:
+    """The image's two scripts, as far as they matter here: each exports what the file holds."""
+    for name in ("docker-ensure-initdb.sh", "docker-entrypoint.sh"):
+        script = tmp_path / name
+        script.write_text(
+            "#!/bin/sh\n"
+            'export POSTGRES_PASSWORD="$(cat "${POSTGRES_PASSWORD_FILE:-/dev/null}")"\n'
+            'echo "$0" "$@" >>"${0%/*}/ran"; env >>"${0%/*}/ran"\n'
+        )
+        script.chmod(0o755)
+    (tmp_path / "password").write_text("a-long-secret")
+    if data == "a cluster":
+        (tmp_path / "PG_VERSION").write_text("17\n")
+    service = SERVICES["postgres"]
+    *shell, inside = service["entrypoint"]
+    assert shell == ["/bin/sh"]
+    subprocess.run(
+        [*shell, source_of("postgres", inside), *service["command"]],
+        env={
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "PGDATA": str(tmp_path),
+            "POSTGRES_PASSWORD_FILE": str(tmp_path / "password"),
+        },
+        check=True,
+    )
+    before, started, after = (
+        (tmp_path / "ran")
+        .read_text()
+        .partition(" ".join([str(tmp_path / "docker-entrypoint.sh"), *service["command"]]) + "\n")
+    )
+    assert started
+    assert "PGDATA=" in after
+    assert "a-long-secret" not in after
+    assert "POSTGRES_PASSWORD_FILE" not in after
+    assert ("POSTGRES_PASSWORD=a-long-secret" in before) == (data == "an empty folder")
+
+
+def test_no_server_starts_where_the_set_up_failed(tmp_path: Path) -> None:
+    for name, script in (
+        ("docker-ensure-initdb.sh", "exit 3"), ("docker-entrypoint.sh", ': >"$PGDATA/started"'),
+    ):  # fmt: skip
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    ran = subprocess.run(
+        ["sh", ROOT / "docker" / "postgres.sh", "postgres"],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "PGDATA": str(tmp_path)},
+        check=False,
+    )
+    assert (ran.returncode, (tmp_path / "started").exists()) == (3, False)
+
+
 def honoured(folder: Path) -> list[str]:
     """Return the keys that PostgREST honours, as text."""
     keys = json.loads((folder / "for" / "postgrest" / "jwks.json").read_text())["keys"]
