@@ -1,11 +1,15 @@
 """How the benchmark commands name the runs they are to read."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
+from microblog.bench import result, scale_result
 from microblog.bench.record import RESULTS
+from microblog.bench.report.pages import Curves, Source
 from microblog.errors import StackError
+from microblog.settings import ROOT
 
 
 def newest(folder: Path) -> Path | None:
@@ -19,6 +23,27 @@ def is_curves(file: Path) -> bool:
         return "curves" in msgspec.json.decode(file.read_bytes())
     except (OSError, msgspec.DecodeError, TypeError):
         return False  # whoever reads it says what is wrong
+
+
+def kept_curves() -> list[Path]:
+    """Return all files of curves that were kept, the oldest first."""
+    return sorted((RESULTS / "scale").glob("*.json"))
+
+
+def named(file: Path) -> str:
+    """Return how documents name a result: from the project's root, or where it is elsewhere."""
+    whole = file.resolve()
+    return str(whole.relative_to(ROOT)) if whole.is_relative_to(ROOT) else str(file)
+
+
+def read_curves(files: Sequence[Path]) -> list[Curves]:
+    """Read curves, each with the name of its file; without any all that were kept."""
+    return [(scale_result.read(file), named(file)) for file in files or kept_curves()]
+
+
+def read_runs(files: Sequence[Path]) -> list[Source]:
+    """Read runs, each with the name of its file."""
+    return [(result.read(file), named(file)) for file in files]
 
 
 def run_file(name: str | None) -> Path:

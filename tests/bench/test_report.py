@@ -16,10 +16,11 @@ from microblog.bench import histogram, record
 from microblog.bench.report import figures, goals, reasons, strategies, terminal, words
 from microblog.bench.report.facts import warnings
 from microblog.bench.report.page import page
-from microblog.bench.report.pages import costs, latest, markdown, measured
-from microblog.bench.result import Cost, Round, Run, ScenarioResult, Side, Target, ratio
+from microblog.bench.report.pages import costs, latest, latest_curves, markdown, measured
+from microblog.bench.result import Cost, Round, Run, ScenarioResult, Side, Target, ratio, write
 from microblog.bench.scale_result import Curve, Point, Scaling
 from microblog.bench.scenario import BENCH, read_all
+from microblog.cli import main
 from tests.bench import made_up
 from tests.bench.made_up import latencies, one_round, run
 
@@ -69,6 +70,15 @@ CURVES = [
 ]
 
 
+def scaling(made: Run, curves: list[Curve], **more: object) -> Scaling:
+    """Curves on the machine of a run."""
+    return Scaling(**{
+        "at": made.at, "commit": "x", "uncommitted_changes": False, "versions": {},
+        "machine": made.machine, "settings": {}, "rounds": 2, "seconds": 1.0, "curves": curves,
+        **more,
+    })  # type: ignore[arg-type]  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def made() -> Run:
     return run()
@@ -76,7 +86,7 @@ def made() -> Run:
 
 @pytest.fixture(scope="module")
 def source(made: Run) -> str:
-    return page(made, "Figures: nowhere.", CURVES)
+    return page([(made, "runs/made.json")], [(scaling(made, CURVES), "curves/made.json")])
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +152,7 @@ def test_what_a_scenario_calls_itself_is_text_and_nothing_else() -> None:
     scenario.sides[0].name = "<b>x</b>"
     scenario.sides[0].rounds[0].wrong = ["<i>1</i>"]
     made.scenarios = [scenario]
-    shown = Elements(page(made, "<u>here</u>"))
+    shown = Elements(page([(made, "<u>here</u>")]))
     assert not {tag for tag, _ in shown.elements} & {"script", "u"}
     assert "<script>alert(1)</script> & more" in shown.text
     assert "<b>x</b>: <i>1</i>" in shown.text
@@ -237,15 +247,12 @@ def test_what_a_scenario_leaves_out_stands_below_its_table(made: Run) -> None:
     made = replace(made, scenarios=[made.scenarios[0]], left_out=["twip"])
     made.scenarios[0].sides[0].rounds[0].checked = 7
     curve = replace(CURVES[0], limitations=["Caches were warm."])
-    scaling = Scaling(
-        at=made.at, commit="x", uncommitted_changes=False, versions={}, machine=made.machine,
-        settings={}, rounds=2, seconds=1.0, curves=[curve], failures={"users at 10": "no disk"},
-    )  # fmt: skip
-    told = markdown([(made, "here")], (scaling, "there"))
+    drawn = scaling(made, [curve], failures={"users at 10": "no disk"})
+    told = markdown([(made, "here")], [(drawn, "there")])
     console = Console(width=250)
     with console.capture() as captured:
         terminal.show(made, console)
-        terminal.show_curves(scaling, console)
+        terminal.show_curves(drawn, console)
     for text in (told, captured.get()):
         assert "The generator runs on the same two cores." in text
         assert "Caches were warm." in text
@@ -440,8 +447,7 @@ def test_the_terminal_shows_each_side_and_what_missed_its_target(made: Run) -> N
             assert side.name in told
     assert re.search("missed +login-flood: at most 3.00× quiet", told)
     with console.capture() as captured:
-        scaling = type("Some", (), {"curves": CURVES, "failures": {}, "runs": []})()
-        terminal.show_curves(scaling, console)
+        terminal.show_curves(scaling(made, CURVES), console)
     assert re.search("reached +exponent at most 0.1", captured.get())
     assert captured.get().count("size^e, e = ") == len(CURVES), "the fit is always told"
 
@@ -541,6 +547,123 @@ def test_of_several_runs_each_scenario_is_that_of_the_last_that_has_it() -> None
         ("second", [second.scenarios[0].name]),
     ]
     assert [name for _, name in latest([(second, "second"), (first, "first")])] == ["first"]
+
+
+def test_of_several_files_each_curve_is_that_of_the_last_that_measured_it(made: Run) -> None:
+    follows, connections = CURVES
+    nothing = replace(follows, points=[])
+    ran = replace(made, scenarios=[replace(made.scenarios[0], name="follows")])
+    old = scaling(
+        made, [follows, connections], runs=[ran], commit="old",
+        failures={"connections": "no way", "users at 10": "no disk"},
+    )  # fmt: skip
+    new = scaling(made, [connections, nothing], commit="new", failures={"follows": "no time"})
+    kept = latest_curves([(old, "old"), (new, "new")])
+    assert [(name, [one.name for one in part.curves]) for part, name in kept] == [
+        ("old", ["follows"]),
+        ("new", ["connections"]),
+    ]
+    assert [part.failures for part, _ in kept] == [
+        {"users at 10": "no disk"},
+        {"follows": "no time"},
+    ]
+    assert [one.name for run in kept[0][0].runs for one in run.scenarios] == ["follows"]
+    later = scaling(made, [follows])
+    (first, second) = latest_curves([(old, "old"), (later, "later")])
+    assert (first[1], [one.name for one in first[0].curves]) == ("old", ["connections"])
+    assert (second[1], first[0].runs) == ("later", []), "whose curve is shown from elsewhere"
+    whole = scaling(made, [follows, connections])
+    assert [name for _, name in latest_curves([(new, "new"), (whole, "whole")])] == ["whole"]
+
+
+def test_each_curve_is_shown_with_its_own_date_commit_and_machine(made: Run) -> None:
+    xeon = replace(made.machine, cpu="Xeon", cores=8, memory_mib=65536)
+    files = [
+        (scaling(made, CURVES, commit="old"), "curves/old.json"),
+        (
+            scaling(made, CURVES[1:], commit="new", at="2026-02-03T10:00:00+00:00", machine=xeon),
+            "curves/new.json",
+        ),
+    ]
+    told = markdown([], latest_curves(files))
+    first, second = told.split("Curves, measured ")[1:]
+    assert first.startswith("2026-01-02 at commit old, on Made Up 3000, 2 cores, 8 GiB; ")
+    assert second.startswith("2026-02-03 at commit new, on Xeon, 8 cores, 64 GiB; at most 2 ")
+    assert "from `curves/old.json`" in first and "from `curves/new.json`" in second
+    assert [curve.title in first for curve in CURVES] == [True, False]
+    assert [curve.title in second for curve in CURVES] == [False, True]
+    cards = page([(made, "here")], files).split('<section class="card" id="scale-of-')[1:]
+    shown = {card.split('"')[0]: " ".join(Elements("<" + card).text.split()) for card in cards}
+    assert "Measured 2026-01-02 at commit old, on Made Up 3000" in shown["follows"]
+    assert "Measured 2026-02-03 at commit new, on Xeon, 8 cores" in shown["connections"]
+
+
+def test_curves_from_a_tree_with_changes_say_so(made: Run) -> None:
+    changed = scaling(made, CURVES, uncommitted_changes=True)
+    assert markdown([], [(changed, "there")]).count("not in commit x") == 1
+    run_too = replace(made, commit="x", uncommitted_changes=True)
+    both = replace(changed, runs=[run_too])
+    assert markdown([], [(both, "there")]).count("not in commit x") == 1, "once is enough"
+
+
+def test_the_page_of_several_runs_has_each_scenario_once_with_the_run_it_is_from() -> None:
+    old, new = run(rounds=1, samples=0), run(rounds=1, samples=0)
+    old.commit, old.uncommitted_changes, old.failures = "old", True, {"gone": "no way"}
+    old.scenarios = [old.scenarios[0], old.scenarios[2]]
+    new.commit, new.at, new.data.users = "new", "2026-02-03T10:00:00+00:00", 12_345
+    new.scenarios = [new.scenarios[0], new.scenarios[3]]
+    source = page([(old, "runs/old.json"), (new, "runs/new.json")])
+    shown = Elements(source)
+    sections = {
+        card.split('"')[0]: " ".join(Elements("<" + card).text.split())
+        for card in source.split('<section class="card" id="')[1:]
+    }
+    names = [old.scenarios[1].name, *(one.name for one in new.scenarios)]
+    assert list(sections) == names
+    when = ["2026-01-02 at commit old", *["2026-02-03 at commit new"] * 2]
+    for name, said in zip(names, when, strict=True):
+        assert f"{name}, measured {said}, " in sections[name]
+    for text in ("gone: not measured: no way", "12,345", "20,000", "runs/old.json, runs/new.json."):
+        assert text in " ".join(shown.text.split())
+    links = [one for one in shown.values("href") if one in {f"#{name}" for name in names}]
+    assert sorted(links) == sorted([f"#{name}" for name in names] * 2), "by run, and in the index"
+    count = sum(one.scenario(name) is not None for one in (old, new) for name in names) - 1
+    assert f"in {count} scenarios" in shown.text
+
+
+def test_the_page_compares_the_strategies_as_the_documents_do() -> None:
+    made = with_strategies(read=2.0, write=30.0)
+    source = page([(made, "runs/made.json"), (run(rounds=1, samples=0), "runs/later.json")])
+    card = source.split("<h2>The ways to make a timeline</h2>")[1].split("</section>")[0]
+    shown = Elements(card)
+    assert f"at commit {made.commit}, from runs/made.json." in shown.text
+    for row in strategies.rows(made):
+        assert all(cell in shown.text for cell in row)
+    assert "up to 367 s (reckoned)" in shown.text
+    assert [tag for tag, _ in shown.elements].count("svg") == 1
+    ids = Elements(source).values("id")
+    assert len(ids) == len(set(ids))
+
+
+def test_the_command_draws_its_page_from_all_runs_and_curves_that_it_is_given(
+    made: Run, tmp_path: Path
+) -> None:
+    parts = [replace(made, scenarios=[made.scenarios[number]]) for number in (0, 2)]
+    runs = [tmp_path / f"run{number}.json" for number in (1, 2)]
+    curves = [tmp_path / f"curves{number}.json" for number in (1, 2)]
+    for part, file in zip(parts, runs, strict=True):
+        write(part, file)
+    for curve, file in zip(CURVES, curves, strict=True):
+        write(scaling(made, [curve]), file)
+    html = tmp_path / "page.html"
+    scales = [text for file in curves for text in ("--scale", str(file))]
+    asked = ["bench", "report", *map(str, runs), *scales, "--html", str(html)]
+    with pytest.raises(SystemExit) as ended:
+        main(*asked)
+    assert ended.value.code == 0
+    ids = Elements(html.read_text()).values("id")
+    wanted = [part.scenarios[0].name for part in parts] + [f"scale-of-{one.name}" for one in CURVES]
+    assert set(wanted) <= set(ids)
 
 
 def test_a_bound_may_be_of_another_side_and_of_one_operation(made: Run) -> None:

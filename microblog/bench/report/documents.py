@@ -5,9 +5,17 @@ from pathlib import Path
 
 from microblog.bench.report import goals, strategies
 from microblog.bench.report.facts import of_the_run
-from microblog.bench.report.pages import NOTHING, Source, filled, latest, markdown, measured
+from microblog.bench.report.pages import (
+    NOTHING,
+    Curves,
+    Source,
+    filled,
+    latest,
+    latest_curves,
+    markdown,
+    measured,
+)
 from microblog.bench.result import Run
-from microblog.bench.scale_result import Scaling
 from microblog.bench.scenario import BENCH
 from microblog.settings import ROOT
 
@@ -15,8 +23,8 @@ README, FIGURES = ROOT / "README.md", ROOT / "docs" / "benchmarks.md"
 PLOT = ROOT / "docs" / "strategies.svg"
 
 
-def written(runs: list[Source], curves: tuple[Scaling, str] | None) -> Iterator[tuple[Path, str]]:
-    """Yield each file with what it has to say: of each scenario its latest run."""
+def written(runs: list[Source], curves: list[Curves]) -> Iterator[tuple[Path, str]]:
+    """Yield each file with what it has to say: each scenario and each curve from its last file."""
     parts = latest(runs)
     compared = next((run for run, _ in parts if run.scenario(strategies.READ)), None)
     table = NOTHING
@@ -27,7 +35,7 @@ def written(runs: list[Source], curves: tuple[Scaling, str] | None) -> Iterator[
     readme = filled(README.read_text(), "goals", "\n\n".join(reached) or NOTHING)
     yield README, filled(readme, "strategies", table)
     page = filled(FIGURES.read_text(), "strategies", table)
-    yield FIGURES, filled(page, "figures", markdown(parts, curves))
+    yield FIGURES, filled(page, "figures", markdown(parts, latest_curves(curves)))
     if drawing is not None:
         yield PLOT, drawing.file((BENCH / "page" / "page.css").read_text())
 
@@ -36,7 +44,7 @@ def _on(run: Run) -> str:
     return " ".join([f"{measured(run)}.", *of_the_run(run)])
 
 
-def write(runs: list[Source], curves: tuple[Scaling, str] | None) -> list[Path]:
+def write(runs: list[Source], curves: list[Curves]) -> list[Path]:
     """Write the documents; return their files."""
     files = []
     for file, text in written(runs, curves):

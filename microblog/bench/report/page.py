@@ -1,16 +1,25 @@
 """The report as one HTML page: no script, no font, no address but its own."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from microblog.bench.report import figures, plots, words
-from microblog.bench.report.facts import facts, warnings
+from microblog.bench.report import figures, plots, strategies, words
+from microblog.bench.report.facts import facts
+from microblog.bench.report.pages import (
+    Curves,
+    Source,
+    first,
+    first_of_curves,
+    latest,
+    latest_curves,
+    measured_curves,
+)
 from microblog.bench.report.scaling import section as scaling_section
-from microblog.bench.result import PERCENTILES, Latency, Run, ScenarioResult, Side
-from microblog.bench.scale_result import Curve
+from microblog.bench.result import PERCENTILES, Latency, ScenarioResult, Side
 from microblog.bench.scenario import BENCH
 
 SHOWN_STATEMENTS = 8
@@ -20,8 +29,12 @@ COST_COLUMNS = [
 ]
 
 
-def page(run: Run, source: str, curves: Iterable[Curve] = ()) -> str:
-    """Return the page of a run; ``source`` says where its figures are, in a few words."""
+def page(runs: list[Source], curves: Sequence[Curves] = ()) -> str:
+    """Return the page of runs and curves: each scenario and each curve from its last file."""
+    parts = latest(runs) or runs[-1:]
+    scalings = latest_curves(list(curves))
+    scenarios = [(one, name) for run, name in parts for one in run.scenarios]
+    common, table = _runs(parts)
     environment = Environment(
         loader=FileSystemLoader(BENCH / "page"),
         autoescape=True,
@@ -32,32 +45,92 @@ def page(run: Run, source: str, curves: Iterable[Curve] = ()) -> str:
     css = (BENCH / "page" / "page.css").read_text()
     ratios = any(
         ratio.values and figures.tells(one, one.subject.name, ratio.to)
-        for one in run.scenarios
+        for one, _ in scenarios
         for ratio in one.ratios
     )
+    when = {name: f"{run.at[:10]} at commit {run.commit}" for run, name in parts}
     return environment.get_template("page.html").render(
         title="pg-microblog, measured",
         css=Markup(css),  # noqa: S704 - this project's own file
-        facts=facts(run),
-        warnings=warnings(run),
-        tiles=_tiles(run),
-        published=[_published(one) for one in run.scenarios if one.published],
-        overview=_svg(plots.overview(run)) if ratios else None,
-        scenarios=[_scenario(one) for one in run.scenarios],
-        scaling=[scaling_section(one) for one in curves if one.points],
-        source=source,
+        facts=common,
+        runs=table,
+        warnings=[
+            (name if len(parts) + len(scalings) > 1 else "", texts)
+            for name, texts in [
+                *((_label(name), first(run)) for run, name in parts),
+                *((_label(name), first_of_curves(one)) for one, name in scalings),
+            ]
+            if texts
+        ],
+        tiles=_tiles([one for one, _ in scenarios]),
+        published=[_published(one) for one, _ in scenarios if one.published],
+        overview=_svg(plots.overview([one for one, _ in scenarios])) if ratios else None,
+        compared=_compared(parts),
+        scenarios=[_scenario(one) | {"measured": when[name]} for one, name in scenarios],
+        scaling=[
+            scaling_section(one, f"{measured_curves(scaling)}, from {name}")
+            for scaling, name in scalings
+            for one in scaling.curves
+        ],
+        sources=[name for _, name in (*parts, *scalings)],
     )
+
+
+def _label(name: str) -> str:
+    return PurePath(name).stem
+
+
+def _runs(parts: list[Source]) -> tuple[list[tuple[str, str]], dict[str, Any] | None]:
+    """Return the facts that all runs share, and a table of what tells them apart.
+
+    One run has no table: all of its facts are shared.
+    """
+    each = [dict(facts(run)) for run, _ in parts]
+    names = list(dict.fromkeys(name for one in each for name in one))
+    shared = [name for name in names if len({one.get(name) for one in each}) == 1]
+    common = [(name, each[0][name]) for name in shared]
+    if len(parts) == 1:
+        return common, None
+    head = [name for name in names if name not in (*shared, "measured", "commit")]
+    for one in each:
+        one["rounds"] = one["rounds"].split(",")[0]  # the table's own words say the rest
+    rows = [
+        {
+            "name": _label(name),
+            "when": f"{one['measured']}, commit {one['commit']}:",
+            "cells": [one.get(column, "–") for column in head],
+            "scenarios": [(each.name, each.title) for each in run.scenarios],
+        }
+        for (run, name), one in zip(parts, each, strict=True)
+    ]
+    return common, {"head": head, "rows": rows}
+
+
+def _compared(parts: list[Source]) -> dict[str, Any] | None:
+    """Return the strategies beside each other, as the documents have them; None without any."""
+    found = next(((run, name) for run, name in parts if run.scenario(strategies.READ)), None)
+    if found is None:
+        return None
+    run, name = found
+    drawing = strategies.plot(run)
+    return {
+        "measured": f"Measured {run.at[:10]} at commit {run.commit}, from {name}.",
+        "head": strategies.COLUMNS,
+        "rows": strategies.rows(run),
+        "notes": strategies.notes(run).replace("`", ""),
+        "plot": _svg(drawing.svg()) if drawing else None,
+    }
 
 
 def _svg(text: str) -> Markup:
     return Markup(text)  # noqa: S704 - drawn here; labels were escaped when drawn
 
 
-def _tiles(run: Run) -> list[dict[str, str]]:
-    judged = [each for one in run.scenarios for each in figures.verdicts(one)]
+def _tiles(scenarios: list[ScenarioResult]) -> list[dict[str, str]]:
+    judged = [each for one in scenarios for each in figures.verdicts(one)]
     counts = figures.counted(judged)
-    wrong = sum(len(figures.wrong(one)) for one in run.scenarios)
-    rounds = [each for one in run.scenarios for side in one.sides for each in side.rounds]
+    wrong = sum(len(figures.wrong(one)) for one in scenarios)
+    rounds = [each for one in scenarios for side in one.sides for each in side.rounds]
     checked = sum(each.checked for each in rounds)
     failed = sum(sum(each.errors.values()) for each in rounds)
     return [
@@ -66,7 +139,7 @@ def _tiles(run: Run) -> list[dict[str, str]]:
             "figure": f"{counts['reached']} of {len(judged)}",
             "kind": "bad" if counts["missed"] else "" if counts["undecided"] else "good",
             "about": f"{counts['undecided']} undecided, {counts['missed']} missed, in "
-            f"{len(run.scenarios)} scenarios",
+            f"{len(scenarios)} scenarios",
         },
         {
             "name": "answers",

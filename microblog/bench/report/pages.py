@@ -1,11 +1,13 @@
 """The parts of the project's documents that are written from result files, never by hand."""
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from microblog.bench.report import figures, words
 from microblog.bench.report.facts import warnings
 from microblog.bench.report.judged import judged, told
-from microblog.bench.result import Run, ScenarioResult
+from microblog.bench.result import Machine, Run, ScenarioResult
 from microblog.bench.scale_result import Curve, Scaling
 from microblog.errors import StackError
 
@@ -30,6 +32,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 
 Source = tuple[Run, str]  # a run, and the name of its file
+Curves = tuple[Scaling, str]  # curves that were measured together, and the name of their file
 
 
 def latest(runs: list[Source]) -> list[Source]:
@@ -44,9 +47,48 @@ def latest(runs: list[Source]) -> list[Source]:
     return kept
 
 
+def latest_curves(files: list[Curves]) -> list[Curves]:
+    """Leave of each file the curves that no later one has, and of its runs what belongs to them.
+
+    A curve of which no size was measured takes the place of none. Files of which no curve and no
+    failure is left are left out.
+    """
+    kept: list[Curves] = []
+    seen: set[str] = set()
+    for scaling, name in reversed(files):
+        there = {one.name for one in scaling.curves if one.points} - seen
+
+        def left(failures: dict[str, str], old: frozenset[str] = frozenset(seen)) -> dict[str, str]:
+            """Leave the failures of curves, "users" or "users at 10", that no later file has."""
+            return {one: why for one, why in failures.items() if one.split(" at ")[0] not in old}
+
+        runs = [
+            replace(
+                run,
+                scenarios=[one for one in run.scenarios if one.name in there],
+                failures=left(run.failures),
+            )
+            for run in scaling.runs
+        ]
+        part = replace(
+            scaling,
+            curves=[one for one in scaling.curves if one.name in there],
+            runs=[run for run in runs if run.scenarios or run.failures],
+            failures=left(scaling.failures),
+        )
+        if part.curves or part.failures:
+            kept.insert(0, (part, name))
+        seen |= there
+    return kept
+
+
+def machine(one: Machine) -> str:
+    """Name a machine: its processor, how many, and how much memory."""
+    return f"{one.cpu}, {one.cores} cores, {one.memory_mib / 1024:.0f} GiB"
+
+
 def measured(run: Run) -> str:
     """Say when, of what and on what a run was made."""
-    machine = run.machine
     counts = {len(side.rounds) for one in run.scenarios for side in one.sides if side.rounds}
     least, most = min(counts, default=0), max(counts, default=0)
     rounds = f"{least} to {most} rounds" if least < most else f"{most} rounds"
@@ -54,29 +96,31 @@ def measured(run: Run) -> str:
         rounds = "one round"
     return (
         f"Measured {run.at[:10]} at commit {run.commit}, {words.number(run.data.users)} users and "
-        f"{words.number(run.data.follows)} follows, on {machine.cpu}, {machine.cores} cores, "
-        f"{machine.memory_mib / 1024:.0f} GiB; medians of {rounds}"
+        f"{words.number(run.data.follows)} follows, on {machine(run.machine)}; medians of {rounds}"
     )
 
 
-def markdown(runs: list[Source], curves: tuple[Scaling, str] | None = None) -> str:
-    """Return runs, and curves with the name of their file, as Markdown tables."""
+def measured_curves(scaling: Scaling) -> str:
+    """Say when, on what and how long curves were measured."""
+    return (
+        f"measured {scaling.at[:10]} at commit {scaling.commit}, on {machine(scaling.machine)}; at "
+        f"most {scaling.rounds} rounds of {words.number(scaling.seconds)} s"
+    )
+
+
+def markdown(runs: list[Source], curves: Sequence[Curves] = ()) -> str:
+    """Return runs and curves, each with the name of its file, as Markdown tables."""
     parts = []
     for run, name in runs:
         parts.append(f"{measured(run)}, from `{name}`{_took(run.took)}.")
-        parts += _lines(_first(run))
+        parts += _lines([*first(run), *_wrong(run)])
         for scenario in run.scenarios:
             parts += _scenario(scenario)
-    if curves:
-        scaling, name = curves
-        parts.append(
-            f"Curves, measured {scaling.at[:10]} at commit {scaling.commit}, from "
-            f"`{name}`{_took(scaling.took)}; at most {scaling.rounds} rounds of "
-            f"{words.number(scaling.seconds)} s."
+    for scaling, name in curves:
+        parts.append(f"Curves, {measured_curves(scaling)}, from `{name}`{_took(scaling.took)}.")
+        parts += _lines(
+            [*first_of_curves(scaling), *(text for run in scaling.runs for text in _wrong(run))]
         )
-        lines = [text for run in scaling.runs for text in _first(run)]
-        lines += [f"{one}: not measured: {why}" for one, why in scaling.failures.items()]
-        parts += _lines(list(dict.fromkeys(lines)))
         for curve in scaling.curves:
             parts += _curve(curve)
     return "\n\n".join(parts) or NOTHING
@@ -90,16 +134,29 @@ def _lines(texts: list[str]) -> list[str]:
     return ["\n".join(f"- {text}" for text in texts)] if texts else []
 
 
-def _first(run: Run) -> list[str]:
-    """Return what is to be known before any figure of a run, in sentences."""
+def first(run: Run) -> list[str]:
+    """Return what is to be known before any figure of a run, in sentences; wrong answers aside."""
     found = warnings(run)
     found += [f"{one}: not measured: {why}" for one, why in run.failures.items()]
     if run.left_out:
         found.append(f"No time was left for {', '.join(run.left_out)}.")
-    found += [
+    return found
+
+
+def first_of_curves(scaling: Scaling) -> list[str]:
+    """Return what is to be known before any figure of curves, each once; wrong answers aside."""
+    found = []
+    if scaling.uncommitted_changes:  # files from before their runs were kept say it only here
+        found.append(f"The tree had changes that are not in commit {scaling.commit}.")
+    found += [text for run in scaling.runs for text in first(run)]
+    found += [f"{one}: not measured: {why}" for one, why in scaling.failures.items()]
+    return list(dict.fromkeys(found))
+
+
+def _wrong(run: Run) -> list[str]:
+    return [
         f"{one.name}: WRONG ANSWER: {text}" for one in run.scenarios for text in figures.wrong(one)
     ]
-    return found
 
 
 def _scenario(scenario: ScenarioResult) -> list[str]:

@@ -24,7 +24,7 @@ from microblog.bench.report.svg import (
     Drawing,
     css_variable,
 )
-from microblog.bench.result import Run, ScenarioResult, Side
+from microblog.bench.result import ScenarioResult, Side
 
 TINTS = {"reached": GOOD, "undecided": INK, "missed": BAD}
 NINES = (0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
@@ -84,11 +84,11 @@ def _ran(scenario: ScenarioResult) -> list[Side]:
 # -- all scenarios at a glance ----------------------------------------------------------------
 
 
-def overview(run: Run) -> str:
-    """Draw every ratio of a run on one axis: to the right of 1 is better than the other side."""
+def overview(scenarios: Sequence[ScenarioResult]) -> str:
+    """Draw every ratio on one axis: to the right of 1 is better than the other side."""
     rows = [
         (scenario, ratio)
-        for scenario in run.scenarios
+        for scenario in scenarios
         for ratio in scenario.ratios
         if ratio.values
         and ratio.low > 0

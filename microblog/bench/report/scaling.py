@@ -30,13 +30,14 @@ def drawn(curve: Curve) -> str:
     )
 
 
-def section(curve: Curve) -> dict[str, Any]:
-    """Return what the page's template shows of one curve."""
+def section(curve: Curve, measured: str) -> dict[str, Any]:
+    """Return what the page's template shows of one curve; ``measured`` says when and on what."""
     verdicts = judged(curve)
     return {
         "anchor": f"scale-of-{curve.name}",
         "title": curve.title,
         "about": curve.about,
+        "measured": measured,
         "mark": worst(verdicts),
         "verdicts": verdicts,
         "fit": told(curve),

@@ -12,7 +12,7 @@ from microblog.bench.result import Latency, Run, Side
 
 READ, WRITE, KEEP, REFRESH = "strategies", "strategies-delivery", "storage", "view-refresh"
 LIFETIME, CACHED = 300, 60  # seconds: of the view and of a cached page, in the documents
-HEAD = [
+COLUMNS = [
     "strategy",
     "page p50",
     "page p99",
@@ -20,6 +20,7 @@ HEAD = [
     "all followers see it",
     "an entry takes",
     "all entries take",
+    "a new post shows",
 ]
 
 
@@ -132,14 +133,11 @@ def _cell(one: Strategy, field: str, text: str) -> str:
     return f"{text} (reckoned)" if field in one.reckoned and text != "–" else text
 
 
-def markdown(run: Run) -> str:
-    """Return the comparison as a table with what it does not say; words where there is none."""
-    found = measured(run)
-    if not found:
-        return NOTHING
-    rows = [
+def rows(run: Run) -> list[list[str]]:
+    """Return what is shown of each strategy, its name first; none where they were not compared."""
+    return [
         [
-            f"**{one.name}**" if number == 0 else one.name,
+            one.name,
             _ms(one.read.p50 if one.read else None),
             _ms(one.tail),
             _cell(one, "post", _ms(one.post)),
@@ -153,8 +151,21 @@ def markdown(run: Run) -> str:
             _cell(one, "total", _bytes(one.total)),
             one.fresh,
         ]
-        for number, one in enumerate(found)
+        for one in measured(run)
     ]
+
+
+def markdown(run: Run) -> str:
+    """Return the comparison as a table with what it does not say; words where there is none."""
+    found = rows(run)
+    if not found:
+        return NOTHING
+    found[0][0] = f"**{found[0][0]}**"
+    return f"{table(COLUMNS, found)}\n\n{notes(run)}"
+
+
+def notes(run: Run) -> str:
+    """Return what the comparison is of, and what it does not say."""
     refresh = _figure(run, REFRESH, "concurrently")
     told = (
         f" One refresh took {words.number(refresh)} s: `{REFRESH}` says of how many feeds."
@@ -162,8 +173,7 @@ def markdown(run: Run) -> str:
         else ""
     )
     return (
-        table([*HEAD, "a new post shows"], rows)
-        + "\n\nPages: of random active users at the database, one client, medians and 99th "
+        "Pages: of random active users at the database, one client, medians and 99th "
         "percentiles. Posts: of authors with about 5,000 followers, medians, until each of some "
         "followers' pages shows it, reading those pages included; the hybrid's job waits for its "
         "worker, push's for nobody. The hybrid's posts go through all of this project's triggers "
