@@ -3,19 +3,25 @@
 Everything measured comes from a result file; everything assumed is in ``Assumptions``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import PurePath
 from statistics import median
 
+from msgspec.structs import replace as changed_struct
+
+from microblog.bench.fit import Fit
 from microblog.bench.report import figures, words
-from microblog.bench.report.pages import table
+from microblog.bench.report.facts import of_the_run
+from microblog.bench.report.pages import Curves, Source, filled, machine, table
 from microblog.bench.result import Round, Run, ScenarioResult, Side
-from microblog.bench.scale_result import Scaling
 from microblog.errors import StackError
 
 PAGE_SCENARIOS = ("timeline-floors", "reference-run")  # the first that was run tells a page's cost
 # The side of it that tells what a page costs where the proxy does not reach the database's socket.
 FAR_SIDE = "timeline by way of PostgREST"
+PAGE, POST, ROW = "page", "posting-storm", "fan-out-chunk"
+SIZES, GROWTH = "sizes", "users"  # where these are from: a run's database, a curve
 CHUNK = 5000  # followers served by the subject of fan-out-chunk
 DAY = 86_400
 DATABASE = ("postgres", "pgbouncer", "worker")
@@ -72,12 +78,18 @@ class Range:
     """What was measured, and the cheapest and dearest that it may be.
 
     Costs as in the cheapest and the dearest round, each by itself; the growth with the bounds of
-    the exponent's interval of 95 %.
+    the exponent's interval of 95 %. ``origins`` says where each scenario, the sizes of rows and
+    the curve of the growth are from.
     """
 
     middle: Unit
     low: Unit
     high: Unit
+    origins: dict[str, Source | Curves]
+
+    def files(self) -> list[str]:
+        """Return the names of the files in the order in which they were given, each once."""
+        return list(dict.fromkeys(name for _, name in self.origins.values()))
 
 
 @dataclass(frozen=True)
@@ -109,15 +121,27 @@ class Need:
         return self.cores_pages + self.cores_writes + self.cores_logins
 
 
-def _of(run: Run, *names: str) -> ScenarioResult:
+def _of(runs: Sequence[Source], *names: str) -> tuple[ScenarioResult, Source]:
+    """Return the first of these scenarios that was measured, and the last run that has it."""
     for name in names:
-        found = run.scenario(name)
-        if found is not None and found.subject.rounds:
-            return found
+        for run, file in reversed(runs):
+            found = run.scenario(name)
+            if found is not None and found.subject.rounds:
+                return found, (run, file)
+    what = "this run lacks" if len(runs) == 1 else "these runs lack"
     raise StackError(
-        f"this run lacks {' and '.join(names)}, which a capacity is derived from",
+        f"{what} {' and '.join(names)}, which a capacity is derived from",
         f"Measure it: microblog bench run {names[0]} posting-storm fan-out-chunk",
     )
+
+
+def _growth(curves: Sequence[Curves]) -> tuple[Fit | None, Curves | None]:
+    """Return the growth over users by the last curve that tells one, and its file."""
+    for scaling, file in reversed(curves):
+        for curve in scaling.curves:
+            if curve.name == GROWTH and (fit := curve.fit()):
+                return fit, (scaling, file)
+    return None, None
 
 
 def _part(one: Round, *, database: bool) -> float:
@@ -130,19 +154,40 @@ def _part(one: Round, *, database: bool) -> float:
     )
 
 
-def units(run: Run, scaling: Scaling | None = None) -> Range:
-    """Take the costs out of a run; raise StackError where one was not measured."""
-    pages = _of(run, *PAGE_SCENARIOS)
+def units(runs: Sequence[Source], curves: Sequence[Curves] = ()) -> Range:
+    """Take the costs out of runs, each scenario and the curve from the last file that has it.
+
+    Raises StackError where one was not measured, and for networks of different sizes: what a post
+    or a row costs in the one says nothing of the other.
+    """
+    scenarios = {
+        key: _of(runs, *names)
+        for key, names in ((PAGE, PAGE_SCENARIOS), (POST, (POST,)), (ROW, (ROW,)))
+    }
+    pages, (run, file) = scenarios[PAGE]
     page = pages.subject
     far = next((one for one in pages.sides if one.name == FAR_SIDE and one.rounds), page)
-    post = _of(run, "posting-storm").subject
-    chunk = _of(run, "fan-out-chunk").subject
+    post, chunk = scenarios[POST][0].subject, scenarios[ROW][0].subject
+    networks = {name: one.data.users for _, (one, name) in scenarios.values()}
+    if len(set(networks.values())) > 1:
+        told = ", ".join(f"{name}: {words.number(users)}" for name, users in networks.items())
+        raise StackError(
+            f"these runs are of networks of different sizes: {told} users",
+            "Measure all with the same --preset.",
+        )
+    origins: dict[str, Source | Curves] = {
+        found.name: source for found, source in scenarios.values()
+    }
+    origins[SIZES] = (run, file)
     data = run.data
     missing = [name for name in ("feed_entries", "follows", "posts") if name not in data.tables]
     if missing or min(data.feed_entries, data.follows, data.posts) < 1:
         raise StackError("this run does not say how large its tables are", "Measure again.")
-    curve = next((one for one in scaling.curves if one.name == "users"), None) if scaling else None
-    fit = curve.fit() if curve else None
+    fit, growth_of = _growth(curves)
+    if growth_of:
+        origins[GROWTH] = growth_of
+    given = [name for _, name in (*runs, *curves)]  # in this order they give the same again
+    origins = dict(sorted(origins.items(), key=lambda item: given.index(item[1][1])))
 
     def unit(pick: Callable[[list[float]], float], growth: float) -> Unit:
         def of(side: Side, cost: Callable[[Round], float]) -> float:
@@ -172,6 +217,7 @@ def units(run: Run, scaling: Scaling | None = None) -> Range:
         unit(median, fit.exponent if fit else 0.0),
         unit(min, fit.low if fit else 0.0),
         unit(max, fit.high if fit else 0.0),
+        origins,
     )
 
 
@@ -212,22 +258,42 @@ def need(users: float, unit: Unit, assumed: Assumptions) -> Need:
     )
 
 
+EVERYTHING = "cores, everything on one machine"
+ELSEWHERE = "cores, PostgREST and HAProxy elsewhere"
+REPLICAS = "cores, pages read from replicas too"
+MEMORY = "memory for what is read on a day"
+BLOCKS, WAL, DISK = "random reads and writes", "WAL", "disk"
+PRIMARY = (REPLICAS, BLOCKS, WAL)  # the ends of whatever all writes go to
+# What then, in words. The order is that of the figures; what one end is put off to, too.
+REMEDIES = {
+    EVERYTHING: "HAProxy and PostgREST keep nothing, so they can go to other machines, as many as "
+    "are wanted. The proxy reaches the database's socket no more then: pages come by way of "
+    "PostgREST, which costs the database more for each.",
+    ELSEWHERE: "A page is a read, and a replica serves it. Pages need what the session check and "
+    "the rate limits need: the same rows, replicated; hits are counted on the primary.",
+    MEMORY: "Below it pages wait for the disk, which the CPU times here do not know. Replicas that "
+    "serve some of the readers each hold their part.",
+    DISK: "Feeds are what takes it. Shorter retention shrinks them in proportion, and costs nobody "
+    "a page: below the horizon timelines are gathered from posts when they are read. So does "
+    "keeping fewer timelines.",
+}
+OF_THE_PRIMARY = (
+    "This is an end of one primary. Feeds are rows (reader, post): they split by reader without a "
+    "query that crosses a border, while posts, follows and accounts, far smaller, stay in one "
+    "place or are replicated to each part. Nothing of that is built."
+)
+
+
 def ends(unit: Unit, assumed: Assumptions) -> dict[str, float]:
     """Return with how many users each resource of one machine is used up, the first one first."""
-    limits = {
-        "cores, everything on one machine": lambda n: (
-            (n.cores_database + n.cores_http) / assumed.cores
-        ),
-        "cores, PostgREST and HAProxy elsewhere": (
-            lambda n: (n.cores_far + n.cores_writes + n.cores_logins) / assumed.cores
-        ),
-        "cores, pages read from replicas too": (
-            lambda n: (n.cores_writes + n.cores_logins) / assumed.cores
-        ),
-        "memory for what is read on a day": lambda n: n.memory_gb / assumed.memory_gb,
-        "random reads and writes": lambda n: n.iops / assumed.iops,
-        "WAL": lambda n: n.wal_mb / assumed.wal_mb,
-        "disk": lambda n: n.disk_tb / assumed.disk_tb,
+    limits: dict[str, Callable[[Need], float]] = {
+        EVERYTHING: lambda n: (n.cores_database + n.cores_http) / assumed.cores,
+        ELSEWHERE: lambda n: (n.cores_far + n.cores_writes + n.cores_logins) / assumed.cores,
+        REPLICAS: lambda n: (n.cores_writes + n.cores_logins) / assumed.cores,
+        MEMORY: lambda n: n.memory_gb / assumed.memory_gb,
+        BLOCKS: lambda n: n.iops / assumed.iops,
+        WAL: lambda n: n.wal_mb / assumed.wal_mb,
+        DISK: lambda n: n.disk_tb / assumed.disk_tb,
     }
     found = {}
     for name, used in limits.items():
@@ -255,21 +321,34 @@ def _spread(middle: float, low: float, high: float, unit: str = "") -> str:
     return f"{shown[0]}{wide}{unit}"
 
 
-def markdown(
-    run: Run,
-    sources: list[str],
-    sizes: list[float],
-    assumed: Assumptions,
-    scaling: Scaling | None = None,
-) -> str:
-    """Return the tables of the capacity page; ``sources`` name the files the figures come from."""
-    every = units(run, scaling)
+def _label(name: str) -> str:
+    return PurePath(name).stem
+
+
+def _sources(every: Range) -> list[str]:
+    """Say of each file when, of what and on what it was measured, and what lessens its worth."""
+    lines = []
+    for file in every.files():
+        taken = [what for what, (_, name) in every.origins.items() if name == file]
+        found = next(one for one, name in every.origins.values() if name == file)
+        of = ""
+        if isinstance(found, Run):
+            kept = [one for one in found.scenarios if one.name in taken]
+            of = " ".join(["", *of_the_run(changed_struct(found, scenarios=kept))])
+        lines.append(
+            f"- `{file}`: measured {found.at[:10]} at commit {found.commit}, on "
+            f"{machine(found.machine)}.{of}"
+        )
+    return lines
+
+
+def markdown(every: Range, sizes: list[float], assumed: Assumptions) -> str:
+    """Return what was measured, with its files, what is assumed, and what follows, as tables."""
     unit = every.middle
     needs = [
         [need(size, one, assumed) for one in (every.middle, every.low, every.high)]
         for size in sizes
     ]
-    machine = run.machine
     growth = "not measured, taken as 0"
     if unit.growth_measured:
         growth = f"users^{unit.growth:.2f} ({every.low.growth:.2f} to {every.high.growth:.2f})"
@@ -279,19 +358,26 @@ def markdown(
             *(times * getattr(one, name) for one in (unit, every.low, every.high)), unit_of
         )
 
+    page = next(one for one in PAGE_SCENARIOS if one in every.origins)
+    found = [
+        ("CPU of a page, database", cost("page_database"), page),
+        ("CPU of a page, HAProxy and PostgREST", cost("page_http"), page),
+        ("CPU of a page by way of PostgREST, database", cost("page_far"), page),
+        ("growth of a page's cost with users", growth, GROWTH),
+        ("CPU of a post, all of the stack", cost("post"), POST),
+        ("WAL of a post", cost("post_wal", " B"), POST),
+        ("CPU of a row put into a feed", cost("row", " µs", 1000.0), ROW),
+        ("WAL of a row put into a feed", cost("row_wal", " B"), ROW),
+        ("a row in a feed on disk, with its index", words.size(unit.entry_bytes), SIZES),
+        ("a follow on disk, with its indexes", words.size(unit.follow_bytes), SIZES),
+        ("a post on disk, with its indexes", words.size(unit.post_bytes), SIZES),
+        ("follows of a user, mean", words.number(unit.follows_each), SIZES),
+    ]
     measured = [
-        ["CPU of a page, database", cost("page_database")],
-        ["CPU of a page, HAProxy and PostgREST", cost("page_http")],
-        ["CPU of a page by way of PostgREST, database", cost("page_far")],
-        ["growth of a page's cost with users", growth],
-        ["CPU of a post, all of the stack", cost("post")],
-        ["WAL of a post", cost("post_wal", " B")],
-        ["CPU of a row put into a feed", cost("row", " µs", 1000.0)],
-        ["WAL of a row put into a feed", cost("row_wal", " B")],
-        ["a row in a feed on disk, with its index", words.size(unit.entry_bytes)],
-        ["a follow on disk, with its indexes", words.size(unit.follow_bytes)],
-        ["a post on disk, with its indexes", words.size(unit.post_bytes)],
-        ["follows of a user, mean", words.number(unit.follows_each)],
+        [what, value, f"`{of}`" if of != SIZES else "the database", _label(every.origins[of][1])]
+        if of in every.origins
+        else [what, value, "", ""]
+        for what, value, of in found
     ]
     rows = [
         ("pages read", "pages", "/s"),
@@ -306,16 +392,18 @@ def markdown(
         ("WAL", "wal_mb", " MB/s"),
         ("disk for posts, follows and feeds", "disk_tb", " TB"),
     ]
-    files = " and ".join(f"`{name}`" for name in sources)
-    quick = ", a quick pass" if run.quick else ""
     return "\n".join(
         [
-            f"Measured {run.at[:10]} at commit {run.commit} with {words.number(unit.users)} users, "
-            f"on {machine.cpu}, {machine.cores} cores{quick}; from {files}. Ranges: costs as in "
-            "the cheapest and the dearest round, growth within the 95 % interval of its exponent. "
-            f"† is more than {FAR:.0f} times the users that were measured: reckoned, not known.",
+            f"Measured with {words.number(unit.users)} users, each scenario and the curve from the "
+            "last file given that has it:",
             "",
-            table(["measured", ""], measured),
+            *_sources(every),
+            "",
+            "Ranges: costs as in the cheapest and the dearest round, growth within the 95 % "
+            f"interval of its exponent. † is more than {FAR:.0f} times the users that were "
+            "measured: reckoned, not known.",
+            "",
+            table(["measured", "", "of", "from"], measured),
             "",
             table(["assumed", ""], [list(line) for line in assumptions(assumed)]),
             "",
@@ -327,10 +415,46 @@ def markdown(
                     for title, name, of in rows
                 ],
             ),
-            "",
-            table(["one machine ends by", "at"], _ends(every, assumed)),
         ]
     )  # fmt: skip
+
+
+def ends_markdown(every: Range, assumed: Assumptions) -> str:
+    """Return where one machine ends, as a table, and what then, as a list in the same order."""
+    middle = ends(every.middle, assumed)
+    items = [
+        f"{number}. **{name[0].upper()}{name[1:]}.** {text}"
+        for number, (name, text) in enumerate(_remedies(middle, every.middle).items(), 1)
+    ]
+    ended = table(["one machine ends by", "at"], _ends(every, assumed))
+    return "\n".join([ended, "", *items])
+
+
+def _remedies(found: dict[str, float], unit: Unit) -> dict[str, str]:
+    """Return what puts each end off, in their order."""
+    first = next(number for number, name in enumerate(found, 1) if name in PRIMARY)
+    told = {}
+    for number, name in enumerate(found, 1):
+        if name in PRIMARY:
+            told[name] = (
+                OF_THE_PRIMARY if number == first else f"An end of one primary, too: see {first}."
+            )
+            continue
+        told[name] = REMEDIES[name]
+        if name == EVERYTHING and found[ELSEWHERE] <= found[EVERYTHING]:
+            told[name] += " By these figures that puts nothing off: replicas for pages do."
+        elif name in (EVERYTHING, ELSEWHERE):
+            then = ELSEWHERE if name == EVERYTHING else REPLICAS
+            told[name] += (
+                f" That puts it off to {_many(found[then])} users{_far(found[then], unit)}."
+            )
+    return told
+
+
+def page(text: str, every: Range, sizes: list[float], assumed: Assumptions) -> str:
+    """Return the capacity page with its generated parts filled."""
+    text = filled(text, "capacity", markdown(every, sizes, assumed))
+    return filled(text, "ends", ends_markdown(every, assumed))
 
 
 def _ends(every: Range, assumed: Assumptions) -> list[list[str]]:

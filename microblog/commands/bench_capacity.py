@@ -4,11 +4,9 @@ from pathlib import Path
 
 import click
 
-from microblog.bench import capacity, scale_result
+from microblog.bench import capacity
 from microblog.bench.record import RESULTS
-from microblog.bench.report.pages import filled
-from microblog.bench.result import read
-from microblog.commands.bench_files import newest, run_file
+from microblog.commands.bench_files import read_curves, read_runs, run_file
 from microblog.commands.common import console, say
 from microblog.errors import StackError
 from microblog.settings import ROOT
@@ -28,7 +26,7 @@ def _pair(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict
 
 
 @click.command()
-@click.argument("run", required=False)
+@click.argument("runs", nargs=-1)
 @click.option(
     "--users",
     "sizes",
@@ -47,41 +45,40 @@ def _pair(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict
 @click.option(
     "--scale",
     "curves",
+    metavar="FILE",
+    multiple=True,
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Curves with the growth over users. Default: the newest of bench/results/scale.",
+    help="Curves with the growth over users; may be repeated. Default: all of bench/results/scale.",
 )
 @click.option("--write", is_flag=True, help="Put the tables into docs/capacity.md.")
 def command(
-    run: str | None,
+    runs: tuple[str, ...],
     sizes: tuple[float, ...],
     assume: dict[str, float],
-    curves: Path | None,
+    curves: tuple[Path, ...],
     write: bool,
 ) -> None:
-    """Derive from RUN what many users would take.
+    """Derive from RUNS what many users would take.
 
-    RUN is a file, or how its name begins. Default: the newest that measured what is needed.
+    RUNS are files, or how their names begin; each scenario is taken from the last that has it.
+    Default: the newest that measured all that is needed.
     """
-    curves = curves or newest(RESULTS / "scale")
-    scaling = scale_result.read(curves) if curves else None
     assumed = capacity.changed(assume)
-    file = run_file(run) if run else _suitable()
-    sources = [f"bench/results/{file.name}"]
-    if curves:
-        sources.append(f"bench/results/scale/{curves.name}")
-    table = capacity.markdown(read(file), sources, list(sizes), assumed, scaling)
+    files = [run_file(name) for name in runs] or [_suitable()]
+    derived = capacity.units(read_runs(files), read_curves(curves))
     if not write:
-        console.print(table, markup=False)
+        console.print(capacity.markdown(derived, list(sizes), assumed), markup=False)
+        console.print("\n" + capacity.ends_markdown(derived, assumed), markup=False)
         return
-    PAGE.write_text(filled(PAGE.read_text(), "capacity", table))
-    say(f"capacity: {PAGE.relative_to(ROOT)} filled from {' and '.join(sources)}")
+    PAGE.write_text(capacity.page(PAGE.read_text(), derived, list(sizes), assumed))
+    say(f"capacity: {PAGE.relative_to(ROOT)} filled from {' and '.join(derived.files())}")
 
 
 def _suitable() -> Path:
     """Return the newest run that has all that a capacity needs."""
     for file in sorted(RESULTS.glob("*.json"), reverse=True):
         try:
-            capacity.units(read(file))
+            capacity.units(read_runs([file]))
         except StackError:
             continue
         return file

@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from microblog import plans
-from microblog.bench import capacity, record, scale, scale_result
+from microblog.bench import capacity, record, scale
 from microblog.bench.report import documents
-from microblog.bench.report.pages import filled
+from microblog.bench.report.pages import Curves
 from microblog.bench.report.terminal import show, show_curves
-from microblog.bench.result import read
 from microblog.bench.run import problems, run_scenarios
 from microblog.bench.scenario import read_all
 from microblog.commands.bench_capacity import PAGE
+from microblog.commands.bench_files import read_curves, read_runs
 from microblog.commands.common import console, say
 from microblog.errors import StackError
 from microblog.settings import ROOT, Settings
@@ -102,20 +102,19 @@ def command(
         curves.append(scale.save(found))
         steps.failed += scale.problems(found)
 
+    def scalings() -> list[Curves]:
+        return read_curves(curves) if curves else []
+
     def report() -> None:
-        scaling = (scale_result.read(curves[0]), _named(curves[0])) if curves else None
-        for file in documents.write([(read(file), _named(file)) for file in files], scaling):
+        for file in documents.write(read_runs(files), scalings()):
             say(f"full: {file.relative_to(ROOT)} written")
 
     def capacities() -> None:
         if not files:
             raise StackError("nothing was measured")
-        scaling = scale_result.read(curves[0]) if curves else None
-        sources = [_named(files[0]), *map(_named, curves)]
-        text = capacity.markdown(
-            read(files[0]), sources, [1e7, 1e8], capacity.Assumptions(), scaling
-        )
-        PAGE.write_text(filled(PAGE.read_text(), "capacity", text))
+        derived = capacity.units(read_runs(files), scalings())
+        text = capacity.page(PAGE.read_text(), derived, [1e7, 1e8], capacity.Assumptions())
+        PAGE.write_text(text)
         say(f"full: {PAGE.relative_to(ROOT)} written")
 
     def planned() -> None:
@@ -139,7 +138,3 @@ def command(
     if steps.failed:
         shown = "\n".join(steps.failed[:20])
         raise StackError(f"{len(steps.failed)} steps, scenarios or answers went wrong:\n{shown}")
-
-
-def _named(file: Path) -> str:
-    return str(file.relative_to(ROOT))

@@ -1,15 +1,17 @@
 """A capacity follows from what was measured and assumed; the pages say what the files say."""
 
+import copy
 import random
 import re
 from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace as replace_struct
 
 from microblog.bench import capacity, scale_result
 from microblog.bench.capacity import Assumptions, Unit
 from microblog.bench.report import documents
-from microblog.bench.report.pages import NOTHING, Source, filled
+from microblog.bench.report.pages import Curves, Source, filled
 from microblog.bench.result import Cost, Run, read
 from microblog.bench.scale_result import Curve, Point, Scaling
 from microblog.commands.bench_capacity import PAGE
@@ -77,7 +79,7 @@ def scaling(exponent: float) -> Scaling:
 
 
 def test_costs_are_taken_out_of_a_run(run: Run) -> None:
-    found = capacity.units(run).middle
+    found = capacity.units([(run, "here")]).middle
     assert found.page_database == pytest.approx(0.3)
     assert found.page_http == pytest.approx(0.4)
     assert found.page_far == found.page_database, "no side says otherwise"
@@ -85,7 +87,7 @@ def test_costs_are_taken_out_of_a_run(run: Run) -> None:
     assert floors is not None
     floors.sides[1].name = capacity.FAR_SIDE
     floors.sides[1].rounds = costing({"postgres": 0.5, "postgrest": 0.3}, 0, 1000)
-    assert capacity.units(run).middle.page_far == pytest.approx(0.5)
+    assert capacity.units([(run, "here")]).middle.page_far == pytest.approx(0.5)
     assert found.post == pytest.approx(2.0)
     assert found.post_wal == 5000
     assert found.row == pytest.approx(0.2 * 1000 / 10 / 5000)
@@ -117,7 +119,9 @@ def test_a_need_is_what_a_pocket_calculator_says() -> None:
 
 
 def test_the_growth_of_a_curve_makes_pages_dearer(run: Run) -> None:
-    flat, growing = (capacity.units(run, scaling(e)).middle for e in (-0.1, 0.25))
+    flat, growing = (
+        capacity.units([(run, "here")], [(scaling(e), "there")]).middle for e in (-0.1, 0.25)
+    )
     assert flat.growth == 0
     assert growing.growth == pytest.approx(0.25)
     ten = run.data.users * 16
@@ -143,6 +147,88 @@ def test_a_machine_ends_where_what_it_has_is_needed() -> None:
     assert more["disk"] == found["disk"]
 
 
+def test_each_scenario_is_taken_from_the_last_run_that_has_it_and_says_which(run: Run) -> None:
+    newer = copy.deepcopy(run)
+    newer.commit, newer.at = "newer", "2026-01-09T10:00:00+00:00"
+    newer.scenarios = newer.scenarios[:2]
+    newer.scenarios[0].subject.rounds = costing({"postgres": 0.9}, 0, 1000)
+    newer.scenarios[1].subject.rounds = []  # begun, and nothing measured
+    flat, steep = scaling(0.0), scaling(0.5)
+    other = replace_struct(steep, curves=[replace_struct(steep.curves[0], name="follows")])
+    derived = capacity.units(
+        [(run, "runs/first.json"), (newer, "runs/second.json")],
+        [(flat, "curves/old.json"), (steep, "curves/new.json"), (other, "curves/other.json")],
+    )
+    assert derived.middle.page_database == pytest.approx(0.9)
+    assert derived.middle.post == pytest.approx(2.0)
+    assert derived.middle.growth == pytest.approx(0.5)
+    told = capacity.markdown(derived, [1e6], Assumptions())
+    lines = {line.split(" | ")[0].lstrip("| "): line for line in told.splitlines()}
+    for what, scenario, file in (
+        ("CPU of a page, database", "`timeline-floors`", "second"),
+        ("CPU of a post, all of the stack", "`posting-storm`", "first"),
+        ("WAL of a row put into a feed", "`fan-out-chunk`", "first"),
+        ("growth of a page's cost with users", "`users`", "new"),
+        ("a follow on disk, with its indexes", "the database", "second"),
+    ):
+        assert lines[what].endswith(f"| {scenario} | {file} |"), lines[what]
+    assert "- `runs/second.json`: measured 2026-01-09 at commit newer, on " in told
+    assert "other.json" not in told, "it has nothing to do with it"
+    assert derived.files() == ["runs/first.json", "runs/second.json", "curves/new.json"]
+
+
+def test_what_lessens_the_worth_of_a_run_stands_beside_its_file(run: Run) -> None:
+    run.quick = False
+    sentence = f"The tree had changes that are not in commit {run.commit}."
+    for run.uncommitted_changes in (False, True):
+        told = capacity.markdown(capacity.units([(run, "here")]), [1e6], Assumptions())
+        (line,) = (one for one in told.splitlines() if one.startswith("- `here`: measured "))
+        assert (sentence in line) == run.uncommitted_changes
+
+
+def test_costs_on_networks_of_different_sizes_are_not_put_together(run: Run) -> None:
+    small = copy.deepcopy(run)
+    small.data.users = 300
+    small.scenarios = small.scenarios[:1]
+    with pytest.raises(StackError, match="networks of different sizes: small: 300, here: "):
+        capacity.units([(run, "here"), (small, "small")])
+    assert capacity.units([(small, "small"), (run, "here")]).middle.users == run.data.users
+
+
+@pytest.mark.parametrize(
+    ("assumed", "first"),
+    [
+        (Assumptions(memory_gb=1.0), "memory for what is read on a day"),
+        (Assumptions(disk_tb=0.001), "disk"),
+        (Assumptions(cores=0.1), "cores, everything on one machine"),
+        (Assumptions(wal_mb=0.0001), "WAL"),
+    ],
+)
+def test_the_ends_are_told_in_the_order_of_their_figures(
+    run: Run, assumed: Assumptions, first: str
+) -> None:
+    derived = capacity.units([(run, "here")])
+    told = capacity.ends_markdown(derived, assumed)
+    table = re.findall(r"^\| (.+?) \| [\d.,]+ .*million users", told, re.MULTILINE)
+    listed = re.findall(r"^(\d+)\. \*\*(.+?)\.\*\* \S", told, re.MULTILINE)
+    assert [int(number) for number, _ in listed] == list(range(1, 8))
+    assert [name.lower() for _, name in listed] == [name.lower() for name in table]
+    assert table == list(capacity.ends(derived.middle, assumed))
+    assert table[0] == first
+    (primary,) = re.findall(r"^(\d+)\. .*This is an end of one primary", told, re.MULTILINE)
+    assert told.count(f"An end of one primary, too: see {primary}.") == 2
+
+
+def test_moving_postgrest_elsewhere_is_said_to_put_an_end_off_only_where_it_does(run: Run) -> None:
+    floors = run.scenarios[0]
+    floors.sides[1].name = capacity.FAR_SIDE
+    for milliseconds, told in ((0.5, "That puts it off to "), (0.9, "that puts nothing off")):
+        floors.sides[1].rounds = costing({"postgres": milliseconds}, 0, 1000)
+        found = capacity.ends_markdown(capacity.units([(run, "here")]), Assumptions())
+        (line,) = (one for one in found.splitlines() if ". **Cores, everything" in one)
+        assert told in line
+
+
 def test_what_the_measurement_leaves_open_is_a_range(run: Run) -> None:
     page = run.scenarios[0].subject
     page.rounds = [
@@ -153,23 +239,25 @@ def test_what_the_measurement_leaves_open_is_a_range(run: Run) -> None:
     curves = scaling(0.2)
     for point, shift in zip(curves.curves[0].points, (0.1, -0.1), strict=True):
         point.values = [point.x**0.2 * (1 + shift * sign) for sign in (-1, 0, 1)]
-    found = capacity.units(run, curves)
+    found = capacity.units([(run, "here")], [(curves, "there")])
     costs = [one.page_database for one in (found.low, found.middle, found.high)]
     assert costs == pytest.approx([0.2, 0.3, 0.6])
     assert 0 < found.low.growth < found.middle.growth < found.high.growth
-    told = capacity.markdown(run, ["here"], [1e6, 1e8], Assumptions(), curves)
+    told = capacity.markdown(found, [1e6, 1e8], Assumptions())
     pages = next(line for line in told.splitlines() if "the database: pages |" in line)
     cells = [cell.split("(")[1].rstrip(" )").split(" to ") for cell in pages.split("|")[2:4]]
     near, far = ([float(one.replace(",", "")) for one in cell] for cell in cells)
     assert far[1] / far[0] > near[1] / near[0] > 3, "far from the measurement it is wider"
     assert "| 1 million users | 100 million users † |" in told
-    assert re.search(r"\| WAL \| .* million users † \|", told)
+    assert re.search(
+        r"\| WAL \| .* million users † \|", capacity.ends_markdown(found, Assumptions())
+    )
 
 
 def test_a_run_without_the_costs_says_what_to_measure(run: Run) -> None:
     run.scenarios = [one for one in run.scenarios if one.name != "fan-out-chunk"]
     with pytest.raises(StackError, match="lacks fan-out-chunk") as refused:
-        capacity.units(run)
+        capacity.units([(run, "here")])
     assert "microblog bench run" in refused.value.hint
 
 
@@ -191,13 +279,13 @@ def test_only_the_marked_part_of_a_page_is_replaced() -> None:
             filled(wrong, "some", "new")
 
 
-def sources(page: str) -> tuple[list[Source], tuple[Scaling, str] | None]:
+def sources(page: str) -> tuple[list[Source], list[Curves]]:
     """Return the runs, and the curves, of the files that a page names; none before any."""
-    names = re.findall(r"`(bench/results/[^`]+\.json)`", page)
+    names = list(dict.fromkeys(re.findall(r"`(bench/results/[^`]+\.json)`", page)))
     curves = [name for name in names if "/scale/" in name]
     return (
         [(read(ROOT / name), name) for name in names if name not in curves],
-        (scale_result.read(ROOT / curves[0]), curves[0]) if curves else None,
+        [(scale_result.read(ROOT / name), name) for name in curves],
     )
 
 
@@ -205,13 +293,9 @@ def test_the_capacity_page_is_what_its_result_files_say() -> None:
     """Nobody types a figure into it: `microblog bench capacity --write` gives the same page."""
     page = PAGE.read_text()
     runs, curves = sources(page)
-    sizes, assumed = [1e7, 1e8], Assumptions()
-    text = NOTHING
-    if runs:
-        names = [runs[0][1], *([curves[1]] if curves else [])]
-        scaling = curves[0] if curves else None
-        text = capacity.markdown(runs[0][0], names, sizes, assumed, scaling)
-    assert filled(page, "capacity", text) == page
+    assert runs, "the page names no result"
+    derived = capacity.units(runs, curves)
+    assert capacity.page(page, derived, [1e7, 1e8], Assumptions()) == page
 
 
 def test_readme_and_benchmarks_are_what_the_result_files_say() -> None:
