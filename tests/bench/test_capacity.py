@@ -10,11 +10,13 @@ from msgspec.structs import replace as replace_struct
 
 from microblog.bench import capacity, scale_result
 from microblog.bench.capacity import Assumptions, Unit
+from microblog.bench.record import RESULTS
 from microblog.bench.report import documents
-from microblog.bench.report.pages import Curves, Source, filled
+from microblog.bench.report.pages import Curves, Source, filled, latest, latest_curves
 from microblog.bench.result import Cost, Run, read
 from microblog.bench.scale_result import Curve, Point, Scaling
 from microblog.commands.bench_capacity import PAGE
+from microblog.commands.bench_files import kept_curves, named
 from microblog.errors import StackError
 from microblog.settings import ROOT
 from tests.bench import made_up
@@ -306,3 +308,27 @@ def test_readme_and_benchmarks_are_what_the_result_files_say() -> None:
             assert file.read_text().startswith("<svg")
         else:
             assert file.read_text() == text, file
+
+
+def test_each_scenario_and_curve_of_the_benchmarks_is_the_newest_that_is_kept() -> None:
+    """Disturbed results lie apart. A result that is kept beside the others is shown, or replaced.
+
+    A scenario is the same on the same network only.
+    """
+    runs, curves = sources(documents.FIGURES.read_text())
+    shown = {
+        (one.name, run.data.preset): name for run, name in latest(runs) for one in run.scenarios
+    } | {
+        (one.name, "curve"): name
+        for scaling, name in latest_curves(curves)
+        for one in scaling.curves
+    }
+    kept: dict[tuple[str, str], str] = {}
+    for file in sorted(RESULTS.glob("*.json")):
+        run = read(file)
+        kept |= {(one.name, run.data.preset): named(file) for one in run.scenarios}
+    for file in kept_curves():
+        drawn = scale_result.read(file).curves
+        kept |= {(one.name, "curve"): named(file) for one in drawn if one.points}
+    assert shown, "the page names no result"
+    assert {what: (name, kept[what]) for what, name in shown.items() if name != kept[what]} == {}
