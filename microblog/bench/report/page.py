@@ -24,6 +24,8 @@ from microblog.bench.scenario import BENCH
 
 SHOWN_STATEMENTS = 8
 QUERY_LENGTH = 300
+# Of what tells runs apart; the rest, settings above all, is a list that is unfolded.
+RUN_COLUMNS = ("users", "follows", "posts", "rows in feeds", "database", "rounds", "took", "seed")
 COST_COLUMNS = [
     *("WAL", "buffers hit", "read", "memory", "peak", "in flight", "sent late, p99 ms", "checked"),
 ]
@@ -91,14 +93,17 @@ def _runs(parts: list[Source]) -> tuple[list[tuple[str, str]], dict[str, Any] | 
     common = [(name, each[0][name]) for name in shared]
     if len(parts) == 1:
         return common, None
-    head = [name for name in names if name not in (*shared, "measured", "commit")]
+    apart = [name for name in names if name not in (*shared, "measured", "commit")]
+    head = [name for name in apart if name in RUN_COLUMNS]
     for one in each:
         one["rounds"] = one["rounds"].split(",")[0]  # the table's own words say the rest
     rows = [
         {
             "name": _label(name),
-            "when": f"{one['measured']}, commit {one['commit']}:",
+            "when": f"{one['measured']}, commit {one['commit']}"
+            + (f", on {one['on']}:" if "on" in apart else ":"),
             "cells": [one.get(column, "–") for column in head],
+            "more": [(key, one[key]) for key in apart if key not in head and key in one],
             "scenarios": [(each.name, each.title) for each in run.scenarios],
         }
         for (run, name), one in zip(parts, each, strict=True)
