@@ -352,7 +352,7 @@ def test_a_percentile_of_too_few_answers_is_a_dash_wherever_it_would_stand(tmp_p
         terminal.show(made, console)
     (row,) = [line for line in captured.get().splitlines() if "│   subject" in line][:1]
     assert [cell.strip() for cell in row.split("│")[2:7]] == ["–", "ms", "", p50, "–"]
-    shown = page(made, "nowhere")
+    shown = page([(made, "nowhere")])
     assert words.number(few.subject.rounds[0].latency.p99) not in Elements(shown).text
     record.table([made], tmp_path / "x.csv")
     with (tmp_path / "x.csv").open() as lines:
