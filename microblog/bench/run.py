@@ -161,6 +161,7 @@ class Estimate:
             )
             for number, (scenario, rounds, length) in enumerate(plan, 1)
         }
+        self.rounds = {number: rounds for number, (_, rounds, _) in enumerate(plan, 1)}
         self.turns = sum(turns for _, turns in self.waiting.values())
         self.until, self.clock = until, clock
         self.start = clock()
@@ -180,8 +181,10 @@ class Estimate:
         return inf if self.until is None else self.until - self.clock()
 
     def fits(self, number: int) -> bool:
-        """Whether a scenario should be over in time."""
-        return self.until is None or self._takes(*self.waiting[number]) <= self.room()
+        """Whether one round of a scenario should be over in time: further ones may be left out."""
+        load, turns = self.waiting[number]
+        rounds = self.rounds[number]
+        return self.until is None or self._takes(load / rounds, turns // rounds) <= self.room()
 
     def _takes(self, load: float, turns: int) -> float:
         beside = (self.clock() - self.start - self.load) / self.taken if self.taken else BESIDE
