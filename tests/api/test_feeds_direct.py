@@ -277,6 +277,24 @@ def test_who_met_a_limit_is_asked_about_no_more_for_a_while(own_api: Served) -> 
     wait_for(is_the_reader_alone_left, DEADLINE, "a question that is not asked, and one that is")
 
 
+def test_who_met_a_limit_leaves_the_neighbours_alone(own_api: Served) -> None:
+    """At the same address, on the same connection, at once; one of three tries is enough."""
+    own_api.database.run("update app.rate_limits set quota = 3 where name = 'feeds'")
+    neighbour, *readers = own_api.signups(4)
+    own_api.database.run("delete from app.rate_limit_exemptions")
+    own_api.database.run(
+        "insert into app.rate_limit_exemptions (user_id) values (%s)", [neighbour.id]
+    )
+    direct(own_api, "/rpc/feed_timeline", neighbour.token)
+
+    def is_the_neighbour_asked_about(reader: Member) -> bool:
+        answers = [reader.get("/rpc/feed_timeline") for _ in range(4)]
+        refused(429, "rate_limited", answers[-1])
+        return is_direct(expect(200, neighbour.get("/rpc/feed_timeline")))
+
+    assert any(is_the_neighbour_asked_about(reader) for reader in readers)
+
+
 def test_of_an_address_that_met_its_limit_nobody_is_asked_about(own_api: Served) -> None:
     """However many tokens there are: what is left of the question is PostgREST's."""
     own_api.database.run("delete from app.rate_limit_exemptions")
