@@ -1,9 +1,2 @@
--- Whether the chunk that scripts roll back is all of its rows: see bench.delivery_problem.
-select problem
-from bench.people p
-cross join lateral bench.delivery_problem(
-  'call bench.chunk_reference()', p.user_id, 5000, 'bench.chunk_entries'
-) as problem
-where p.kind = 'crowd' and problem is not null
-union all
-select 'nobody is of the kind crowd' where not exists (select from bench.people p where p.kind = 'crowd')
+-- Whether the chunk that scripts roll back is all of its rows; a row for each author of whom it is not.
+select bench.chunk_problems('call bench.chunk_reference()', 'bench.chunk_entries')

@@ -424,6 +424,51 @@ begin
 end
 $$;
 
+-- The same for each author of the kind crowd, five thousand rows at most.
+create or replace function bench.chunk_problems(delivery text, entries regclass)
+returns setof text
+language plpgsql
+as $$
+begin
+  return query
+    select problem
+    from bench.people p
+    cross join lateral bench.delivery_problem(delivery, p.user_id, 5000, entries) as problem
+    where p.kind = 'crowd' and problem is not null
+    union all
+    select 'nobody is of the kind crowd'
+    where not exists (select from bench.people p where p.kind = 'crowd');
+end
+$$;
+
+-- Five readers of each kind that a side's scripts draw from, whose pages are compared; with a problem, and
+-- no reader, for a kind that nobody is of, and where no kind is drawn from.
+create or replace function bench.readers_compared(kinds text[])
+returns table (kind text, user_id bigint, cursor bigint, problem text)
+language plpgsql
+stable
+as $$
+begin
+  return query
+    select null, null::bigint, null::bigint, 'no kind is drawn from'
+    where cardinality(kinds) = 0
+    union all
+    select k.kind, null, null, 'nobody is of the kind ' || k.kind
+    from unnest(kinds) as k (kind)
+    where not exists (select from bench.people p where p.kind = k.kind)
+    union all
+    select r.kind, r.user_id, r.cursor, null
+    from (
+      select
+        p.kind, p.user_id, p.cursor,
+        row_number() over (partition by p.kind order by hashint8(p.user_id), p.user_id) as number
+      from bench.people p
+      where p.kind = any (kinds)
+    ) r
+    where r.number <= 5;
+end
+$$;
+
 -- How a new post of one author reaches its readers, step by step: who posts, and whether a reader
 -- sees it. bench/sql/strategies.sql has the same for the ways not taken.
 create or replace function bench.post(author_id bigint)

@@ -9,7 +9,7 @@ import pytest
 import redis
 from msgspec.structs import replace
 
-from microblog.bench import redis_peer, result, scale
+from microblog.bench import result, scale
 from microblog.bench.bed import Bed
 from microblog.bench.check import newest_post
 from microblog.bench.run import Turner
@@ -17,6 +17,7 @@ from microblog.bench.scenario import Load, Scenario, read_all
 from microblog.settings import Settings
 from microblog.stack import Stack
 from tests.bench.measured import SHAPE
+from tests.bench.needs import needs_redis
 
 KINDS = ["active", "any", "horizon", "horizon_5000", "inactive", "last_5000"]
 # Pages of timelines lack what would be their first post, of what is kept and of what is not.
@@ -28,9 +29,6 @@ PULL = ("bench.pull(bigint)", "LIMIT", "OFFSET 1\n LIMIT")
 DELIVERY = (
     "app.job_fan_out(jsonb, bigint)", "<= v_post_id", "<= v_post_id and s.user_id % 2 = 0"
 )  # fmt: skip
-needs_redis = pytest.mark.skipif(
-    not redis_peer.binary(), reason="Redis: bin/setup --bench installs it"
-)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import csv
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from microblog.bench import record, redis_peer, result, scale, scale_result
+from microblog.bench import record, result, scale, scale_result
 from microblog.bench.bed import Bed
 from microblog.bench.result import Run
 from microblog.bench.run import Turner, problems, run_scenarios
@@ -23,13 +22,10 @@ from microblog.settings import Settings
 from microblog.stack import Stack, postgres
 from tests.bench import made_up
 from tests.bench.measured import CONSTANT, PAGE, RATE, RAW, READ_ELSEWHERE, SCENARIOS, SHAPE
+from tests.bench.needs import needs_redis, needs_wrk
 
 STACK = f"t{os.getpid()}-bench"
 CALLS = "select sum(calls) from extensions.pg_stat_statements where query like %s"
-needs_wrk = pytest.mark.skipif(not shutil.which("wrk"), reason="wrk: bin/setup --bench installs it")
-needs_redis = pytest.mark.skipif(
-    not redis_peer.binary(), reason="Redis: bin/setup --bench installs it"
-)
 
 
 @pytest.fixture(scope="module")

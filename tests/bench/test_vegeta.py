@@ -2,7 +2,6 @@
 
 import base64
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,12 @@ from microblog.bench.generators.requests import Request
 from microblog.bench.scenario import Call, read_all
 from microblog.settings import Settings
 from microblog.stack import binaries
+from tests.bench.needs import needs_vegeta
 from tests.bench.servers import STALL, Known, job, serving, slow
 
 GET = Call(name="get", path="/rpc/feed_public")
 POST = Call(name="post", method="POST", path="/posts", body='{"content": "x"}')
 START = 1_700_000_000_000_000_000  # ns
-
-needs_vegeta = pytest.mark.skipif(not shutil.which("vegeta"), reason="vegeta is not installed")
 
 
 def made(people: str) -> Job:

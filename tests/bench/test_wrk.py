@@ -1,7 +1,6 @@
 """wrk against a server whose behaviour is known, and what is made of its words."""
 
 import random
-import shutil
 
 import pytest
 
@@ -10,9 +9,9 @@ from microblog.bench.generators import generate, wrk
 from microblog.bench.generators.job import Outcome
 from microblog.bench.scenario import Call, Load
 from microblog.errors import MissingProgramError, StackError
+from tests.bench.needs import needs_wrk
 from tests.bench.servers import STALL, in_histogram, job, serving, share_above, slow
 
-needs_wrk = pytest.mark.skipif(not shutil.which("wrk"), reason="wrk: bin/setup --bench installs it")
 LOAD = Load(name="load", generator="wrk", clients=2, calls=[Call(name="timeline", path="/")])
 SAID = (
     "Running 3s test\n"
