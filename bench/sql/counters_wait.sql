@@ -6,19 +6,26 @@ create or replace function app.user_counters_add(
   posts integer[]
 )
 returns void
-language sql
+language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-begin atomic
+set plan_cache_mode = force_generic_plan
+as $$
+begin
   with change as (
     select c.user_id, c.followers, c.following, c.posts
-    from unnest(user_ids, followers, following, posts) as c (user_id, followers, following, posts)
+    from unnest(
+      user_counters_add.user_ids,
+      user_counters_add.followers,
+      user_counters_add.following,
+      user_counters_add.posts
+    ) as c (user_id, followers, following, posts)
   ),
   free as materialized (
     select c.user_id
     from app.user_counters c
-    where c.user_id = any (user_ids)
+    where c.user_id = any (user_counters_add.user_ids)
     order by c.user_id
     for no key update
   ),
@@ -37,4 +44,5 @@ begin atomic
   select x.user_id, x.followers, x.following, x.posts
   from change x
   where not exists (select from updated u where u.user_id = x.user_id);
-end;
+end
+$$;

@@ -290,16 +290,21 @@ $$;
 -- Ends a session and starts another, as logout and login without a password.
 create or replace function bench.session_renew(user_id bigint, jti text)
 returns text
-language sql
+language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-begin atomic
+as $$
+declare
+  v_jti text;
+begin
   delete from app.sessions s where s.jti = session_renew.jti;
   insert into app.sessions (user_id, expires_at)
-  values (session_renew.user_id, now() + interval '1 day')
-  returning sessions.jti;
-end;
+    values (session_renew.user_id, now() + interval '1 day')
+    returning sessions.jti into v_jti;
+  return v_jti;
+end
+$$;
 grant execute on function bench.session_renew(bigint, text) to member;
 
 -- A check of the Twip mix, as the rivals have it: who asks and the newest twenty in one call, their

@@ -105,12 +105,18 @@ end;
 
 create function naive.session_renew(user_id bigint, jti text)
 returns text
-language sql
+language plpgsql
 volatile
-begin atomic
+as $$
+declare
+  v_jti text;
+begin
   delete from naive.sessions s where s.jti = session_renew.jti;
-  insert into naive.sessions (user_id) values (session_renew.user_id) returning sessions.jti;
-end;
+  insert into naive.sessions (user_id) values (session_renew.user_id)
+    returning sessions.jti into v_jti;
+  return v_jti;
+end
+$$;
 
 commit;
 

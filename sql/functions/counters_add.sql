@@ -10,6 +10,9 @@ set local role microblog_owner;
 -- behind one row, A↔B follows cannot deadlock, and in quiet times there is nothing to fold.
 -- Benchmark: bench/sql/follow_storm.
 --
+-- PL/pgSQL, which keeps the plan in the session: a function in SQL that cannot be inlined is planned at
+-- each call, which took longer than the statement.
+--
 -- Touches app.user_counters (locks rows in id order, skips locked ones) and
 -- app.user_counter_deltas (inserts). One array element a user; no user twice.
 create function app.user_counters_add(
@@ -19,19 +22,26 @@ create function app.user_counters_add(
   posts integer[]
 )
 returns void
-language sql
+language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-begin atomic
+set plan_cache_mode = force_generic_plan
+as $$
+begin
   with change as (
     select c.user_id, c.followers, c.following, c.posts
-    from unnest(user_ids, followers, following, posts) as c (user_id, followers, following, posts)
+    from unnest(
+      user_counters_add.user_ids,
+      user_counters_add.followers,
+      user_counters_add.following,
+      user_counters_add.posts
+    ) as c (user_id, followers, following, posts)
   ),
   free as materialized (
     select c.user_id
     from app.user_counters c
-    where c.user_id = any (user_ids)
+    where c.user_id = any (user_counters_add.user_ids)
     order by c.user_id
     for no key update skip locked
   ),
@@ -50,7 +60,8 @@ begin atomic
   select x.user_id, x.followers, x.following, x.posts
   from change x
   where not exists (select from updated u where u.user_id = x.user_id);
-end;
+end
+$$;
 
 comment on function app.user_counters_add(bigint[], integer[], integer[], integer[]) is
   'Adds to counters of users, parallel arrays, without ever waiting for another transaction';
@@ -58,19 +69,21 @@ comment on function app.user_counters_add(bigint[], integer[], integer[], intege
 -- The same for replies_count, whose row is the post itself.
 create function app.post_counters_add(post_ids bigint[], replies integer[])
 returns void
-language sql
+language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-begin atomic
+set plan_cache_mode = force_generic_plan
+as $$
+begin
   with change as (
     select c.post_id, c.replies
-    from unnest(post_ids, replies) as c (post_id, replies)
+    from unnest(post_counters_add.post_ids, post_counters_add.replies) as c (post_id, replies)
   ),
   free as materialized (
     select p.id
     from app.posts p
-    where p.id = any (post_ids)
+    where p.id = any (post_counters_add.post_ids)
     order by p.id
     for no key update skip locked
   ),
@@ -86,7 +99,8 @@ begin atomic
   select x.post_id, x.replies
   from change x
   where not exists (select from updated u where u.id = x.post_id);
-end;
+end
+$$;
 
 comment on function app.post_counters_add(bigint[], integer[]) is
   'Adds to the reply counters of posts, parallel arrays, without ever waiting for another transaction';

@@ -6,29 +6,34 @@
 begin;
 set local role microblog_owner;
 
+-- PL/pgSQL, here and below: it keeps plans in the session. A function in SQL that cannot be inlined, and
+-- one with a sub-select cannot, is planned anew for each statement that calls it.
 create function app.is_pulled(author_id bigint, post_id bigint)
 returns boolean
-language sql
+language plpgsql
 stable
-begin atomic
-  select exists (
+as $$
+begin
+  return exists (
     select
     from app.pull_ranges r
     where r.author_id = is_pulled.author_id
       and r.from_id <= is_pulled.post_id
       and r.to_id > is_pulled.post_id
   );
-end;
+end
+$$;
 
 comment on function app.is_pulled(bigint, bigint) is 'Whether readers merge this post in, so that it is not delivered';
 
 -- Lets a scan of an author's posts start below an open range instead of stepping through it.
 create function app.pull_from(author_id bigint)
 returns bigint
-language sql
+language plpgsql
 stable
-begin atomic
-  select coalesce(
+as $$
+begin
+  return coalesce(
     (
       select r.from_id
       from app.pull_ranges r
@@ -36,7 +41,8 @@ begin atomic
     ),
     9007199254740992
   );
-end;
+end
+$$;
 
 comment on function app.pull_from(bigint) is 'First id of an author''s open range in app.pull_ranges; 2^53 if there is none';
 

@@ -15,15 +15,17 @@ comment on function app.current_jti() is 'Session of this request''s token';
 
 create function api.logout("all" boolean default false)
 returns void
-language sql
+language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-begin atomic
+as $$
+begin
   delete from app.sessions s
-  where s.user_id = app.current_user_id()
-    and (coalesce("all", false) or s.jti = app.current_jti());
-end;
+    where s.user_id = app.current_user_id()
+      and (coalesce("all", false) or s.jti = app.current_jti());
+end
+$$;
 
 comment on function api.logout(boolean) is
 $$End this session

@@ -5,17 +5,24 @@
 begin;
 set local role microblog_owner;
 
+-- PL/pgSQL keeps the plan; in SQL a function of one row is planned at each call.
 create function api.me()
 returns api.users
-language sql
+language plpgsql
 stable
-begin atomic
+as $$
+declare
+  v_user api.users;
+begin
   select
-    u.id, u.username, u.description, u.created_at,
-    u.followers_count, u.following_count, u.posts_count
-  from api.users u
-  where u.id = app.current_user_id();
-end;
+      u.id, u.username, u.description, u.created_at,
+      u.followers_count, u.following_count, u.posts_count
+    into v_user
+    from api.users u
+    where u.id = app.current_user_id();
+  return v_user;
+end
+$$;
 
 comment on function api.me() is
 $$One's own profile

@@ -6,18 +6,25 @@
 begin;
 set local role microblog_owner;
 
+-- PL/pgSQL, as api.me.
 create function api.user_cached(user_id bigint default null)
 returns api.users
-language sql
+language plpgsql
 stable
-begin atomic
+as $$
+declare
+  v_user api.users;
+begin
   select
-    u.id, u.username, u.description, u.created_at,
-    u.followers_count, u.following_count, u.posts_count
-  from api.users u
-  where u.id = app.user_require(user_cached.user_id)
-    and (select app.cache_shared('/rpc/user_cached'));
-end;
+      u.id, u.username, u.description, u.created_at,
+      u.followers_count, u.following_count, u.posts_count
+    into v_user
+    from api.users u
+    where u.id = app.user_require(user_cached.user_id)
+      and (select app.cache_shared('/rpc/user_cached'));
+  return v_user;
+end
+$$;
 
 comment on function api.user_cached(bigint) is
 $$A profile, with counts as of up to an hour ago

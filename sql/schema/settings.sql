@@ -62,14 +62,18 @@ insert into app.settings (name, value, unit, description) values
   ('feed_retention', 3, 'months',
     'Entries of app.feed_entries are kept for this many months before the current one');
 
+-- PL/pgSQL, which keeps its plan in the session: in SQL it would be planned for each statement that
+-- calls it, a dozen times a post.
 create function app.setting(name text)
 returns bigint
-language sql
+language plpgsql
 stable
 parallel safe
-begin atomic
-  select s.value from app.settings s where s.name = setting.name;
-end;
+as $$
+begin
+  return (select s.value from app.settings s where s.name = setting.name);
+end
+$$;
 
 comment on function app.setting(text) is 'Value of a run-time limit in app.settings; null if there is none of that name';
 

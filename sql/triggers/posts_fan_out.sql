@@ -9,6 +9,9 @@
 -- posting transaction: nothing to wait for. Above it, by a job (functions/job_fan_out). Above
 -- fan_out_pull_limit not at all: readers merge it in (app.pull_ranges).
 --
+-- Plans are generic. One for each post, with the number of its author's followers known, looks cheaper,
+-- and took as long to make as the delivery itself.
+--
 -- Touches app.feed_entries (inserts), app.jobs (inserts). Locks the author, fan-out side.
 
 begin;
@@ -20,6 +23,7 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_author_id bigint;

@@ -10,8 +10,8 @@ OURS = "n.nspname in ('app', 'api', 'dba')"
 
 FEEDS = ("feed_timeline", "feed_mine", "feed_following", "feed_public")
 INLINED = (
-    *(*FEEDS, "replies", "followers", "following", "me"),
-    *("feed_public_cached", "feed_timeline_cached", "user_cached", "users_popular"),
+    *(*FEEDS, "replies", "followers", "following"),
+    *("feed_public_cached", "feed_timeline_cached", "users_popular"),
 )
 
 
