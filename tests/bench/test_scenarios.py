@@ -177,7 +177,7 @@ def test_the_counters_measured_are_the_counters_there_are() -> None:
     """The benchmark's setup is the project's function; its rival differs in one point only."""
     source = (ROOT / "sql/functions/counters_add.sql").read_text()
     start = source.index("create function app.user_counters_add(")
-    ours = source[start : source.index("\nend;\n", start) + 6]
+    ours = source[start : source.index("\n$$;\n", start) + 5]
     ours = ours.replace("create function", "create or replace function")
     assert (BENCH / "sql/counters_never_wait.sql").read_text().endswith(ours)
     waiting = (BENCH / "sql/counters_wait.sql").read_text()
