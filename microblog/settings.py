@@ -14,6 +14,7 @@ from microblog.stack.ports import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_STACK = "main"
+MOST = 64  # instances of a stack, and workers
 FIRST_REST_PORT = 8110
 FIRST_REST_ADMIN_PORT = 8210
 SOCKET_PATH_LIMIT = 107  # bytes in sockaddr_un.sun_path, without its final NUL
@@ -25,7 +26,9 @@ class Settings:
 
     The stack named ``main`` has fixed default ports; any other gets free ones when it is created,
     so that stacks run side by side. ``memory_mb`` is the memory the cluster is sized for, in MB
-    (None: this machine's). ``fsync`` off is for tests only: a crash may lose the cluster.
+    (None: this machine's). ``most_instances``: for how many the cluster has connections at least,
+    so that it need not restart when there are more. ``fsync`` off is for tests only: a crash may
+    lose the cluster.
     """
 
     stack: str = DEFAULT_STACK
@@ -38,6 +41,7 @@ class Settings:
     rest_admin_ports: list[int] = field(default_factory=list)
     database: str = "microblog"
     instances: int = 1
+    most_instances: int = 1
     workers: int = 1
     pooled: bool = False
     rest_pool: int = 10
@@ -51,8 +55,8 @@ class Settings:
                 f"{self.stack!r} is no name for a stack",
                 "Use 1 to 31 lower-case letters, digits, - or _.",
             )
-        if not 1 <= self.instances <= 64 or not 0 <= self.workers <= 64:
-            raise StackError("instances must be 1 to 64, workers 0 to 64")
+        if not 1 <= self.instances <= MOST or not 0 <= self.workers <= MOST:
+            raise StackError(f"instances must be 1 to {MOST}, workers 0 to {MOST}")
         self._fit_rest_ports()
 
     # -- keeping ---------------------------------------------------------------------------------

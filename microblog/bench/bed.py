@@ -17,7 +17,7 @@ from microblog.bench import constant_proxy, record, redis_peer, replica_proxy
 from microblog.bench.cost import Peak
 from microblog.bench.generators import vegeta
 from microblog.bench.result import Data
-from microblog.bench.scenario import BENCH, STACKS, Load, Users
+from microblog.bench.scenario import BENCH, Load, Users
 from microblog.errors import StackError
 from microblog.page_cache import Proxy
 from microblog.seed import PRESETS, seed
@@ -94,17 +94,23 @@ Connection = psycopg.Connection[Any]
 
 
 class Bed:
-    """A context manager: the stack is up with its data inside, and as it was before outside."""
+    """A context manager: the stack is up with its data inside, and as it was before outside.
 
-    def __init__(self, settings: Settings, say: Callable[[str], None] = lambda _: None) -> None:
+    ``instances``: the most that a load will want; PostgreSQL has connections for so many from the
+    beginning, and is the same for all.
+    """
+
+    def __init__(
+        self, settings: Settings, say: Callable[[str], None] = lambda _: None, instances: int = 1
+    ) -> None:
         if settings.stack == DEFAULT_STACK:
             raise StackError(
                 "the stack main serves people; benchmarks want one of their own",
                 "Leave --stack out, or name another: --stack bench.",
             )
-        self.settings, self.say = settings, say
-        self.stack = Stack(settings, say)
-        self.shape = ""
+        self.settings, self.say = settings.changed(most_instances=instances), say
+        self.stack = Stack(self.settings, say)
+        self.shape: tuple[str, int] | None = None
         self.processes: dict[str, Process] = {}
         self._ports: dict[str, int] = {}
         self._people: dict[bytes, Path] = {}
@@ -216,16 +222,16 @@ class Bed:
         )
         return replace(data, audited=audited, drift=drift)
 
-    def reshape(self, shape: str) -> bool:
-        """Have the stack pooled and in as many instances as ``shape`` says; whether it changed."""
+    def reshape(self, kind: str, instances: int = 1) -> bool:
+        """Have a stack of this kind, with so many PostgREST; whether that was a change."""
+        shape = kind, instances
         if shape == self.shape:
             return False
-        pooled, instances = STACKS[shape]
-        self.settings = self.settings.changed(pooled=pooled, instances=instances)
+        self.settings = self.settings.changed(pooled=kind == "pooled", instances=instances)
         self.stack = Stack(self.settings, lambda _: None if self.shape else self.say(_))
         self.stack.up()
         self._without_replica()
-        if shape == "replica":
+        if kind == "replica":
             self._follow()
         self.shape = shape
         return True
@@ -264,7 +270,7 @@ class Bed:
 
     def ready(self, load: Load) -> bool:
         """Make everything as this load wants it; whether the stack or its limits were changed."""
-        changed = self.reshape(load.stack) | self.limits(load.limits)
+        changed = self.reshape(load.stack, load.instances) | self.limits(load.limits)
         for file in (*AS_DEPLOYED, *load.setup):
             self.run_sql(file)
         if load.store == "naive" and self._value("select to_regclass('naive.posts') is null"):

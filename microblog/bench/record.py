@@ -78,8 +78,11 @@ def versions(settings: Settings, postgresql: str) -> dict[str, str]:
 
 
 def described(settings: Settings) -> dict[str, str]:
-    """Return the settings that a figure depends on; no paths and no ports."""
-    left_out = ("root", "stack", "host", "database")
+    """Return the settings that a figure depends on; no paths and no ports.
+
+    What ``most_instances`` makes of PostgreSQL is among the server's own settings.
+    """
+    left_out = ("root", "stack", "host", "database", "most_instances")
     return {
         name: str(value)
         for name, value in asdict(settings).items()

@@ -117,9 +117,10 @@ class Round(msgspec.Struct, kw_only=True):
 class Side(msgspec.Struct, kw_only=True):
     """One of the loads that take turns in a scenario.
 
-    ``model`` is open (``rate`` per second) or closed (``clients``). ``threads`` is how many the
-    generator has. ``absent`` says why a side was not measured (Redis is not installed); it has no
-    rounds then.
+    ``stack`` is direct, pooled or replica, and ``instances`` how many PostgREST it had; files from
+    before those were kept say "two" or "pooled-two" in ``stack``. ``model`` is open (``rate`` per
+    second) or closed (``clients``). ``threads`` is how many the generator has. ``absent`` says why
+    a side was not measured (Redis is not installed); it has no rounds then.
     """
 
     name: str
@@ -127,6 +128,7 @@ class Side(msgspec.Struct, kw_only=True):
     model: Literal["open", "closed"]
     generator: str
     stack: str = "direct"
+    instances: int = 1
     clients: int = 0
     threads: int = 1
     rate: float | None = None

@@ -79,7 +79,8 @@ def run_scenarios(
     start = time.monotonic()
     commit, changed = record.commit()
     machine = record.machine()
-    with Bed(settings, say) as bed:
+    most = max((side.instances for one in scenarios for side in one.sides), default=1)
+    with Bed(settings, say, most) as bed:
         data = bed.open(preset, fresh=fresh, floor=floor, audit=audit)
         run = Run(
             at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -87,7 +88,7 @@ def run_scenarios(
             uncommitted_changes=changed,
             versions=bed.versions(),
             machine=machine,
-            settings=record.described(settings) | bed.postgresql_settings(),
+            settings=record.described(bed.settings) | bed.postgresql_settings(),
             data=data,
             seed=seed,
             rounds=rounds,
@@ -306,6 +307,7 @@ class Turner:
             model=load.model,
             generator=load.sends,
             stack=load.stack,
+            instances=load.instances,
             clients=load.clients,
             threads=load.threads,
             rate=load.rate,

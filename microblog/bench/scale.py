@@ -17,7 +17,7 @@ from microblog.bench.result import Run, Side
 from microblog.bench.run import BROKEN, run_scenarios
 from microblog.bench.run import problems as run_problems
 from microblog.bench.scale_result import Curve, Point, Scaling
-from microblog.bench.scenario import BENCH, Load, Scenario, Users, used_files
+from microblog.bench.scenario import BENCH, Load, Scenario, Users, side_problems
 from microblog.errors import StackError
 from microblog.seed import PRESETS
 from microblog.seed.shape import Shape
@@ -31,9 +31,9 @@ FOLLOWS_EACH, POSTS_EACH, LARGEST = 50, 3, 0.75  # as in the preset small, by us
 class Sizes(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """One file of ``bench/curves``: what is varied, over which sizes, and what is measured.
 
-    ``vary``: users (a network of that size, in a stack of its own), clients, or the name of a
-    variable of the scripts. ``full_sizes`` are added in a pass at full scale. ``measure``: cpu (ms
-    of the stack's processes per answer) or rate. ``at_least``, ``at_most``, ``judged_from`` and
+    ``vary``: users (a network of that size, in a stack of its own), clients, instances, or the name
+    of a variable of the scripts. ``full_sizes`` are added in a pass at full scale. ``measure``: cpu
+    (ms of the stack's processes per answer) or rate. ``at_least``, ``at_most``, ``judged_from`` and
     ``least_of_peak`` are what the curve is judged by (``scale_result.Curve``). ``warmup``: seconds
     before the first round at each size. ``load`` is a side of a scenario, without its name.
     """
@@ -66,8 +66,8 @@ class Sizes(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     def at(self, size: int, number: int = 0) -> Load:
         """Return the load at one size; the first is what the others are compared with."""
         load = replace(self.load, name=str(size), role="peer" if number else "subject")
-        if self.vary == "clients":
-            return replace(load, clients=size)
+        if self.vary in ("clients", "instances"):
+            return replace(load, **{self.vary: size})
         if self.vary == "users":
             return load
         return replace(load, variables={**load.variables, self.vary: size})
@@ -99,9 +99,9 @@ def read(file: Path) -> Sizes:
         raise StackError(f"{file.name}: {error}") from error
     if len(set(sizes.sizes)) < 2 or min(sizes.sizes + sizes.full_sizes) < 1:
         raise StackError(f"{file.name}: sizes are two or more different ones, each 1 or more")
-    for needed in used_files(sizes.load):
-        if not (BENCH / needed).is_file():
-            raise StackError(f"{file.name}: bench/{needed} does not exist")
+    for side in sizes.full().sides():
+        for problem in side_problems(side):
+            raise StackError(f"{file.name}: at {side.name}: {problem}")
     return sizes
 
 

@@ -10,16 +10,10 @@ import msgspec
 
 from microblog.bench.result import PERCENTILES, Better, Published, Role, Target
 from microblog.errors import StackError
-from microblog.settings import ROOT
+from microblog.settings import MOST, ROOT
 
 BENCH = ROOT / "bench"
-STACKS = {  # whether pooled, and how many instances; a replica is beside the stack
-    "direct": (False, 1),
-    "pooled": (True, 1),
-    "two": (False, 2),
-    "pooled-two": (True, 2),
-    "replica": (False, 1),
-}
+STACKS = ("direct", "pooled", "replica")  # a replica is beside a direct one
 MEASURES = ("rate", "figure", *PERCENTILES)
 KIND = re.compile(r"kind = '(\w+)'")  # in a script, which draws from bench.people
 PLACEHOLDERS = ("user", "other", "post", "text", "cursor")
@@ -97,9 +91,10 @@ class Load(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     file of SQL that gives one number, or null where it is not known) says what.
     With ``rate`` (per second) the model is open: what is due is sent, or counted as dropped,
     however slow the answers are; ``clients`` is then the most connections. Without, ``clients``
-    send one after the other. ``door`` is where the requests go: the proxy, PostgREST itself, a
-    PostgREST without the function that checks each request, by itself or behind a proxy of its own,
-    or a proxy that has the first call's answer as a file.
+    send one after the other. ``instances`` are the PostgREST behind the proxy. ``door`` is where
+    the requests go: the proxy, PostgREST itself, a PostgREST without the function that checks each
+    request, by itself or behind a proxy of its own, or a proxy that has the first call's answer as
+    a file.
     ``limits``: rate limits count, but are too high to refuse anything, or are switched off.
     ``setup`` is SQL before each round; ``queue`` the same once everything has settled: it may leave
     jobs behind. ``proofs`` are queries after each round; every row that one returns is a wrong
@@ -118,6 +113,7 @@ class Load(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     role: Role = "peer"
     generator: Generator | None = None
     stack: str = "direct"
+    instances: int = 1
     door: Literal["proxy", "postgrest", "no-pre-request", "proxy-no-pre-request", "constant"] = (
         "proxy"
     )
@@ -269,13 +265,14 @@ def _problems(scenario: Scenario) -> list[str]:
     if scenario.worth and not (scenario.measure == "rate" and (BENCH / scenario.worth).is_file()):
         found.append("worth is a file of SQL below bench/, for a rate")
     for side in scenario.sides:
-        found += [f"side {side.name!r}: {problem}" for problem in _side_problems(side)]
+        found += [f"side {side.name!r}: {problem}" for problem in side_problems(side)]
         if scenario.of and scenario.of not in _operations(side):
             found.append(f"side {side.name!r} has no operation {scenario.of!r}")
     return found
 
 
-def _side_problems(side: Load) -> list[str]:
+def side_problems(side: Load) -> list[str]:
+    """Return what is impossible in what a side says, in words that go after its name."""
     found = []
     sent = side.sent()
     if sum(bool(what) for what in sent.values()) != 1:
@@ -309,6 +306,12 @@ def _side_problems(side: Load) -> list[str]:
         found.append("only calls and scripts are sent at a rate; leave it out")
     if side.stack not in STACKS:
         found.append(f"stack is one of {', '.join(STACKS)}, not {side.stack!r}")
+    if not 1 <= side.instances <= MOST:
+        found.append(f"instances is 1 to {MOST}, not {side.instances}")
+    if side.instances > 1 and side.stack == "replica":
+        found.append("instances is not for a replica, which one PostgREST reads from")
+    if side.instances > 1 and not (side.calls and side.door == "proxy"):
+        found.append("instances stand behind the proxy: only calls to it reach more than one")
     if side.clients < 1 or side.threads < 1 or side.threads > side.clients:
         found.append("clients and threads are 1 or more, threads at most clients")
     if side.rate is not None and side.rate <= 0:

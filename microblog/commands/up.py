@@ -3,15 +3,15 @@
 import click
 
 from microblog.commands.common import console, say, stack_option
-from microblog.settings import Settings
+from microblog.settings import MOST, Settings
 from microblog.stack import Stack
 
 
 @click.command()
 @stack_option
 @click.option("--pooled/--direct", default=None, help="Through PgBouncer, or straight.")
-@click.option("--instances", type=click.IntRange(1, 64), help="How many PostgREST run.")
-@click.option("--workers", type=click.IntRange(0, 64), help="How many workers run.")
+@click.option("--instances", type=click.IntRange(1, MOST), help="How many PostgREST run.")
+@click.option("--workers", type=click.IntRange(0, MOST), help="How many workers run.")
 @click.option("--host", help="Address to listen on for HTTP (127.0.0.1; 0.0.0.0 for all).")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port for HTTP (8080).")
 @click.option("--pg-port", type=click.IntRange(1, 65535), help="PostgreSQL's port (5442).")

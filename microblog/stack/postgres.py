@@ -40,11 +40,12 @@ def configuration(settings: Settings) -> str:
     """Return postgresql.conf: the shared file, then what depends on machine and stack."""
     memory = settings.memory_mb or memory_mb()
     cores = os.cpu_count() or 1
+    instances = max(settings.instances, settings.most_instances)
     values: dict[str, Any] = {
         **sized(memory, cores),
         # A PostgREST's backends, each with one that counts; the proxy's, eight for each thread, and
         # as many again while it is replaced.
-        "max_connections": max(100, settings.instances * settings.rest_pool * 2 + 60) + 16 * cores,
+        "max_connections": max(100, instances * settings.rest_pool * 2 + 60) + 16 * cores,
         "listen_addresses": "127.0.0.1",
         "port": settings.pg_port,
         "unix_socket_directories": settings.socket_dir,

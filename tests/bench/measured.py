@@ -8,6 +8,7 @@ from microblog.seed.shape import Shape
 SHAPE = Shape(users=200, follows=4_000, posts=600, largest=150)
 RATE = 200.0  # more in two rounds than an address is allowed, were the limits not raised
 PAGE = Call(name="timeline", path="/rpc/feed_timeline", weight=10, check="timeline")
+BY_REST = replace(PAGE, path="/rpc/feed_timeline?select=*")  # the proxy has PostgREST make it
 POST = Call(name="post", method="POST", path="/posts", body='{"content": "{text}"}')
 NOTE = Call(name="post", method="POST", path="/rpc/bench_note", body='{"content": "{text}"}')
 SHARED = Call(name="page", path="/rpc/feed_public_cached", anonymous=True)
@@ -173,6 +174,17 @@ RAW = Scenario(
     unit="requests/s",
     warmup=0,
     sides=[Load(name="wrk", role="subject", generator="wrk", clients=2, calls=[PAGE])],
+)
+SEVERAL = Scenario(
+    name="several",
+    title="One PostgREST, or three",
+    unit="requests/s",
+    warmup=0,
+    sides=[
+        Load(name="one", role="subject", clients=4, calls=[BY_REST]),
+        Load(name="three", instances=3, clients=4, calls=[BY_REST]),
+        Load(name="three, pooled", stack="pooled", instances=3, clients=4, calls=[BY_REST]),
+    ],
 )
 READ_ELSEWHERE = Scenario(
     name="replica",

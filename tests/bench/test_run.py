@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from microblog.bench import record, result, scale, scale_result
 from microblog.bench.bed import Bed
+from microblog.bench.generators import Job, Outcome
 from microblog.bench.result import Run
 from microblog.bench.run import Turner, problems, run_scenarios
 from microblog.bench.scale_result import Scaling
@@ -18,10 +19,20 @@ from microblog.bench.scenario import Load, Scenario
 from microblog.cli import main
 from microblog.commands import bench_run
 from microblog.errors import StackError
+from microblog.page_cache import Proxy
 from microblog.settings import Settings
-from microblog.stack import Stack, postgres
+from microblog.stack import Stack, postgres, proxy
 from tests.bench import made_up
-from tests.bench.measured import CONSTANT, PAGE, RATE, RAW, READ_ELSEWHERE, SCENARIOS, SHAPE
+from tests.bench.measured import (
+    CONSTANT,
+    PAGE,
+    RATE,
+    RAW,
+    READ_ELSEWHERE,
+    SCENARIOS,
+    SEVERAL,
+    SHAPE,
+)
 from tests.bench.needs import needs_redis, needs_wrk
 
 STACK = f"t{os.getpid()}-bench"
@@ -276,6 +287,46 @@ def test_a_replica_is_read_and_the_primary_counts(settings: Settings, run: Run) 
         assert not one.errors
         bed.reshape("direct")
         assert bed.replica is None
+
+
+def test_a_side_has_as_many_instances_as_it_says_and_each_is_asked(
+    settings: Settings, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And PostgreSQL is not restarted between sides, though more of them want more connections."""
+    assert run.scenarios
+    asked, pooled, postmasters = [], [], set()
+    send = Turner.send
+
+    def watched(made: Turner, job: Job) -> Outcome:
+        outcome = send(made, job)
+        pids = made.bed.pids()
+        asked.append((len(pids["postgrest"]), sessions(made.bed.settings)))
+        pooled.append("pgbouncer" in pids)
+        postmasters.update(pids["postgres"])
+        return outcome
+
+    monkeypatch.setattr(Turner, "send", watched)
+    made = run_scenarios(settings, [SEVERAL], rounds=1, seconds=1.0, preset=SHAPE, progress=False)
+    assert problems(made) == []
+    assert [number for number, _ in asked] == [len(some) for _, some in asked] == [1, 3, 3]
+    assert all(some > 10 for _, each in asked for some in each), asked
+    assert pooled == [False, False, True]
+    assert len(postmasters) == 1
+    sides = made.scenarios[0].sides
+    assert [(one.stack, one.instances) for one in sides] == [
+        ("direct", 1), ("direct", 3), ("pooled", 3),
+    ]  # fmt: skip
+
+
+def sessions(settings: Settings) -> list[int]:
+    """Return how many requests the stack's proxy has sent to each PostgREST."""
+    head, *rows = csv.reader(Proxy(proxy.admin_socket(settings)).ask("show stat").splitlines())
+    servers = [dict(zip(head, row, strict=False)) for row in rows if row]
+    return [
+        int(one["stot"])
+        for one in servers
+        if one["# pxname"] == "postgrest" and one["svname"].startswith("rest-")
+    ]
 
 
 def test_a_post_is_followed_until_its_readers_see_it(run: Run) -> None:

@@ -58,6 +58,8 @@ def test_a_curve_that_is_not_there_is_named_with_those_that_are() -> None:
         (("sizes = [10, 1000]", "sizes = [10, 10]"), "two or more different"),
         (("sizes = [10, 1000]", "sizes = [0, 10]"), "each 1 or more"),
         (("timeline_by_follows", "nosuch"), "does not exist"),
+        (('vary = "follows"', 'vary = "instances"'), "at 10: instances stand behind the proxy"),
+        (("clients = 2", "clients = 0"), "some.toml: at 10: clients and threads are 1 or more"),
         (('axis = "follows"', 'axes = "follows"'), "axes|axis"),
         (("[load]", "load = ["), "cannot be read"),
     ],
@@ -79,6 +81,15 @@ def test_each_size_is_a_side_that_differs_in_one_thing(tmp_path: Path) -> None:
     small, large = scale.read(written(tmp_path, text)).sides()
     assert (small.clients, large.clients) == (10, 1000)
     assert small.variables == large.variables == {}
+
+
+def test_the_instances_of_a_stack_can_be_the_sizes(tmp_path: Path) -> None:
+    calls = """calls = [{ name = "page", path = "/rpc/feed_public" }]\n"""
+    text = GOOD[: GOOD.index("scripts")].replace('vary = "follows"', 'vary = "instances"') + calls
+    few = scale.read(written(tmp_path, text.replace("[10, 1000]", "[1, 2, 16]"))).sides()
+    assert [(side.name, side.instances) for side in few] == [("1", 1), ("2", 2), ("16", 16)]
+    with pytest.raises(StackError, match="at 1000: instances is 1 to 64, not 1000"):
+        scale.read(written(tmp_path, text))
 
 
 def test_networks_of_any_size_have_a_shape_that_can_be_made() -> None:

@@ -122,6 +122,18 @@ def test_what_holds_for_all_sides_is_said_once(tmp_path: Path) -> None:
     assert (scenario.name, scenario.unit, scenario.better) == ("made", "ms", "lower")
 
 
+def test_a_side_says_how_many_instances_it_wants(tmp_path: Path) -> None:
+    scenario = read(write(tmp_path, GOOD.replace("rate = 30", 'stack = "pooled"\ninstances = 16')))
+    assert [(side.stack, side.instances) for side in scenario.sides] == [
+        ("direct", 1), ("pooled", 16),
+    ]  # fmt: skip
+    (stacks,) = read_all(("stacks",))
+    assert {(side.stack, side.instances) for side in stacks.sides} == {
+        *(("direct", 1), ("direct", 2), ("pooled", 1), ("pooled", 2), ("pooled", 4)),
+        ("replica", 1),
+    }
+
+
 def test_a_scenario_that_is_not_there_is_named_with_those_that_are() -> None:
     with pytest.raises(StackError, match="no scenario nosuch") as refused:
         read_all(("nosuch",))
@@ -158,7 +170,19 @@ def test_the_quick_pass_is_a_part_of_all() -> None:
             ("[all]", '[[targets]]\nwhat = "p99"\nvalue = 1\nbound = "at most"\nside = "x"\n[all]'),
             "a target is for 'x', which is no side",
         ),
-        (("rate = 30", 'stack = "cloud"'), "stack is one of direct, pooled"),
+        (("rate = 30", 'stack = "cloud"'), "'another': stack is one of direct, pooled"),
+        (("rate = 30", 'stack = "pooled-two"'), "stack is one of direct, pooled, replica, not"),
+        (("rate = 30", "instances = 0"), "'another': instances is 1 to 64, not 0"),
+        (("rate = 30", "instances = 65"), "'another': instances is 1 to 64, not 65"),
+        (("rate = 30", 'instances = "2"'), r"Expected `int`, got `str` - at `\$.sides\[1\]"),
+        (
+            ("rate = 30", 'stack = "replica"\ninstances = 2'),
+            "'another': instances is not for a replica",
+        ),
+        (
+            ("rate = 30", 'door = "postgrest"\ninstances = 2'),
+            "'another': instances stand behind the proxy",
+        ),
         (("rate = 30", "threads = 99"), "threads at most clients"),
         (("rate = 30", 'setup = ["sql/nosuch.sql"]'), "bench/sql/nosuch.sql does not exist"),
         (("weight = 2", "weight = 0"), "a weight is more than 0"),
