@@ -20,11 +20,14 @@ MORE_LOST = 2.0  # times the share of lost answers before, above which more are 
 
 Mark = Literal["better", "worse", "noise", "too few rounds"]
 
-COSTS: dict[str, Callable[[Round], float]] = {  # of an answer; memory of all processes
-    "CPU ms": figures.served_cpu,
-    "WAL B": lambda one: one.cost.wal_bytes / max(one.count, 1),
-    "buffers": lambda one: (one.cost.buffers_hit + one.cost.buffers_read) / max(one.count, 1),
-    "memory MB": lambda one: sum((one.cost.memory_peak or one.cost.memory).values()) / 1e6,
+# Of an answer; memory of the processes that the side uses.
+COSTS: dict[str, Callable[[Side, Round], float]] = {
+    "CPU ms": lambda _, one: figures.served_cpu(one),
+    "WAL B": lambda _, one: one.cost.wal_bytes / max(one.count, 1),
+    "buffers": lambda _, one: (one.cost.buffers_hit + one.cost.buffers_read) / max(one.count, 1),
+    "memory MB": lambda side, one: (
+        figures.memory(side, one.cost.memory_peak or one.cost.memory) / 1e6
+    ),
 }
 
 
@@ -90,7 +93,7 @@ def _of_scenario(before: ScenarioResult, after: ScenarioResult) -> list[Line]:
     if after.measure != "figure":  # asking for a figure is no cost of what it is about
         for old, new in _sides(before, after):
             for name, cost in COSTS.items():
-                values = [[cost(one) for one in side.rounds] for side in (old, new)]
+                values = [[cost(side, one) for one in side.rounds] for side in (old, new)]
                 names = (after.name, new.name, "")
                 found.append(_line(names, values[0], values[1], "lower", name))
     return [line for line in found if line is not None]

@@ -16,7 +16,7 @@ from microblog.bench import histogram, result
 from microblog.bench.generators import vegeta, wrk
 from microblog.bench.redis_peer import binary as redis_binary
 from microblog.bench.report import figures
-from microblog.bench.result import Machine, Round, Run
+from microblog.bench.result import Machine, Round, Run, Side
 from microblog.bench.scenario import BENCH
 from microblog.errors import StackError
 from microblog.settings import ROOT, Settings
@@ -116,7 +116,8 @@ COLUMNS = [
 def table(runs: Iterable[Run], file: Path) -> None:
     """Write a line for each round: where it belongs, its rate, latencies, errors and costs.
 
-    Empty is a percentile that the round's answers are too few for.
+    Empty is a percentile that the round's answers are too few for. Memory is that of the processes
+    that the side uses, CPU that of all.
     """
     with file.open("x", newline="") as out:
         writer = csv.writer(out)
@@ -126,10 +127,10 @@ def table(runs: Iterable[Run], file: Path) -> None:
                 for side in scenario.sides:
                     for number, one in enumerate(side.rounds, 1):
                         where = [run.data.users, scenario.name, side.name, side.role, side.model]
-                        writer.writerow([*where, number, scenario.measure, *_cells(one)])
+                        writer.writerow([*where, number, scenario.measure, *_cells(side, one)])
 
 
-def _cells(one: Round) -> list[Any]:
+def _cells(side: Side, one: Round) -> list[Any]:
     latency, cost = msgspec.to_builtins(one.latency), one.cost
     answers = sum(each.count for each in one.operations.values()) or one.count
     return [
@@ -143,7 +144,7 @@ def _cells(one: Round) -> list[Any]:
         round(figures.served_cpu(one), 5),
         *(cost.cpu.get(name, 0.0) for name in PROCESSES),
         *(cost.cpu_idle, cost.wal_bytes, cost.buffers_hit, cost.buffers_read),
-        sum(cost.memory.values()),
-        sum(cost.memory_rest.values()),
-        sum(cost.memory_peak.values()),
+        figures.memory(side, cost.memory),
+        figures.memory(side, cost.memory_rest),
+        figures.memory(side, cost.memory_peak),
     ]

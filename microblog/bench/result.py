@@ -59,7 +59,8 @@ class Cost(msgspec.Struct, kw_only=True):
     ``cpu`` is by process (postgres, postgrest, haproxy, pgbouncer, worker, redis, generator), with
     ``harness``: what starting the generator and adding up took, and ``others``: what everybody else
     on the machine used meanwhile, which tells how quiet it was.
-    ``cpu_idle`` is what nobody used. ``memory`` is the proportional set size after the round.
+    ``cpu_idle`` is what nobody used. ``memory`` is the proportional set size after the round, of
+    each kind of process that was started for the run, whether the side uses it or not.
     ``memory_rest`` and ``memory_peak`` are what processes had to themselves (resident, not shared)
     right before the load, and the most that was seen during it; of each process by itself.
     Buffers are of 8 kB; WAL is that of the whole cluster.
@@ -119,8 +120,9 @@ class Side(msgspec.Struct, kw_only=True):
 
     ``stack`` is direct, pooled or replica, and ``instances`` how many PostgREST it had; files from
     before those were kept say "two" or "pooled-two" in ``stack``. ``model`` is open (``rate`` per
-    second) or closed (``clients``). ``threads`` is how many the generator has. ``absent`` says why
-    a side was not measured (Redis is not installed); it has no rounds then.
+    second) or closed (``clients``). ``threads`` is how many the generator has. ``uses`` are the
+    kinds of processes whose memory is the side's; empty in files from before they were kept.
+    ``absent`` says why a side was not measured (Redis is not installed); it has no rounds then.
     """
 
     name: str
@@ -132,6 +134,7 @@ class Side(msgspec.Struct, kw_only=True):
     clients: int = 0
     threads: int = 1
     rate: float | None = None
+    uses: list[str] = []
     absent: str = ""
     rounds: list[Round] = []
 

@@ -24,7 +24,7 @@ from microblog.bench.bed import Bed
 from microblog.bench.cost import Meter
 from microblog.bench.generators import Job, Outcome, generate, wrk
 from microblog.bench.result import Operation, Round, Run, ScenarioResult, Side
-from microblog.bench.scenario import Load, Scenario, Users, drawn
+from microblog.bench.scenario import Load, Scenario, Users, drawn, uses
 from microblog.errors import StackError
 from microblog.seed.shape import Shape
 from microblog.settings import Settings
@@ -311,6 +311,7 @@ class Turner:
             clients=load.clients,
             threads=load.threads,
             rate=load.rate,
+            uses=uses(load),
             absent=self.bed.absent(load),
         )
 

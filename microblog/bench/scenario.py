@@ -324,6 +324,27 @@ def side_problems(side: Load) -> list[str]:
     return found
 
 
+def uses(side: Load) -> list[str]:
+    """Return the processes that a side uses, by kind: those whose memory is counted as the side's.
+
+    Of calls these are the door and what stands behind it; behind a proxy that has the page as a
+    file, nothing does. What goes to Redis is Redis's alone. All else goes to the database itself:
+    PostgreSQL, and the worker that does what is queued there.
+    """
+    if side.store == "redis" or side.pushes:
+        return ["redis"]
+    if not side.calls:
+        return ["postgres", "worker"]
+    if side.door == "constant":
+        return ["haproxy"]
+    found = ["postgres", "worker", "postgrest"]
+    if side.door.startswith("proxy"):
+        found.append("haproxy")
+    if side.stack == "pooled" and side.door in ("proxy", "postgrest"):  # the others go straight
+        found.append("pgbouncer")
+    return found
+
+
 def used_files(side: Load) -> list[str]:
     """Return the files of SQL that a load uses, relative to ``bench/``."""
     scripts = [script.file for script in side.scripts]

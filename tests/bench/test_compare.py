@@ -150,6 +150,15 @@ def test_more_memory_is_shown_and_stops_nobody(before: Run, tmp_path: Path) -> N
     assert strict(before, after, tmp_path)[0] == 0
 
 
+def test_memory_of_what_a_side_does_not_use_is_not_compared(before: Run) -> None:
+    after = copied(before)
+    for one in after.scenarios[0].subject.rounds:
+        one.cost.memory["redis"] = 10**10
+    lines = compare.compare(before, after)
+    assert [line for line in lines if line.cost == "memory MB"]
+    assert not [line for line in lines if line.mark == "worse"]
+
+
 def lose_a_scenario(run: Run) -> None:
     run.scenarios.pop()
 

@@ -3,6 +3,7 @@
 import csv
 import random
 import re
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -12,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
-from microblog.bench import histogram, record
+from microblog.bench import histogram, record, result
 from microblog.bench.report import figures, goals, reasons, strategies, terminal, words
 from microblog.bench.report.facts import warnings
 from microblog.bench.report.page import page
@@ -291,6 +292,69 @@ def test_costs_are_told_by_process_with_the_generators_share() -> None:
     assert cells["generator"] == "5%"
     assert (cells["WAL"], cells["memory"]) == ("210 B", "263 MB")
     assert (cells["peak"], cells["in flight"]) == ("90 MB", "200 kB"), "50 MB by 250 clients"
+
+
+SIZES = {
+    "postgres": 1_000_000, "postgrest": 20_000_000, "haproxy": 300_000_000,
+    "pgbouncer": 4_000_000_000, "worker": 50_000_000_000, "redis": 600_000_000_000,
+}  # fmt: skip
+
+
+def held(generator: str, name: str = "any", uses: Sequence[str] = ()) -> set[str]:
+    """Return whose memory a side is told to have; the three columns agree, CPU is everybody's."""
+    one = one_round(random.Random(1), 100, 1, noise=0)
+    one.cost = Cost(
+        cpu=dict.fromkeys(SIZES, 1.0),
+        memory=SIZES,
+        memory_peak={process: 3 * size for process, size in SIZES.items()},
+        memory_rest={process: 2 * size for process, size in SIZES.items()},
+    )
+    side = Side(
+        name=name, role="subject", model="closed", generator=generator, clients=1,
+        uses=list(uses), rounds=[one],
+    )  # fmt: skip
+    found = figures.spent(side)
+    assert set(found.cpu) == set(SIZES)
+    size = sum(found.memory.values())
+    assert (found.peak, found.in_flight) == (3 * size, size)
+    assert figures.memory(side, SIZES) == size
+    return set(found.memory)
+
+
+def test_a_side_has_the_memory_of_the_processes_that_it_uses() -> None:
+    assert held("wrk", uses=["haproxy"]) == {"haproxy"}
+    assert held("pgbench", uses=["postgres", "worker"]) == {"postgres", "worker"}
+    assert held("twip", "Redis", uses=["postgres"]) == {"postgres"}, "what it says, not its name"
+
+
+@pytest.mark.parametrize(
+    ("generator", "name", "used"),
+    [
+        *((sender, "any", set(SIZES) - {"redis"}) for sender in ("own", "wrk", "vegeta")),
+        *((sender, "any", {"postgres", "worker"}) for sender in ("pgbench", "delivery", "figure")),
+        ("twip", "PostgreSQL with row triggers", {"postgres", "worker"}),
+        ("twip", "Redis", {"redis"}),
+        ("redis_push", "any", {"redis"}),
+        ("nobody knows", "any", set(SIZES)),
+    ],
+)
+def test_of_a_file_that_does_not_say_what_a_side_uses_the_generator_does(
+    generator: str, name: str, used: set[str]
+) -> None:
+    assert held(generator, name) == used
+
+
+def test_every_side_that_is_kept_is_told_to_have_some_memory() -> None:
+    """Whatever its age, and whatever its stack was called then."""
+    stacks = set()
+    for file in sorted(record.RESULTS.glob("*.json")):
+        for scenario in result.read(file).scenarios:
+            for side in (one for one in scenario.sides if one.rounds):
+                stacks.add(side.stack)
+                found = figures.spent(side).memory
+                assert found, (file.name, scenario.name, side.name)
+                assert ("redis" in found) == ("Redis" in side.name), (scenario.name, side.name)
+    assert {"direct", "two", "pooled-two"} <= stacks
 
 
 def test_cpu_may_be_bounded_in_multiples_of_another_side() -> None:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from microblog.bench import record, result, scale, scale_result
 from microblog.bench.bed import Bed
 from microblog.bench.generators import Job, Outcome
+from microblog.bench.report import figures
 from microblog.bench.result import Run
 from microblog.bench.run import Turner, problems, run_scenarios
 from microblog.bench.scale_result import Scaling
@@ -228,6 +229,27 @@ def test_each_call_of_twip_is_counted_in_redis(run: Run) -> None:
     assert one.cost.cpu["redis"] > 0
     assert one.checked > 10
     assert one.wrong == []
+
+
+@needs_redis
+def test_the_file_has_all_memory_and_each_side_that_of_what_it_uses(
+    run: Run, tmp_path: Path
+) -> None:
+    found = run.scenario("twip")
+    assert found is not None
+    memory = {side.name: figures.spent(side).memory for side in found.sides}
+    assert set(memory["ours"]) == set(memory["triggers"]) == {"postgres", "worker"}
+    assert set(memory["redis"]) == {"redis"}
+    for number, side in enumerate(found.sides):
+        raw = only(run, "twip", number).cost.memory
+        assert {"postgres", "postgrest", "haproxy", "worker"} <= set(raw)
+        assert memory[side.name].items() <= raw.items()
+    record.table([run], tmp_path / "rounds.csv")
+    with (tmp_path / "rounds.csv").open() as lines:
+        rows = [row for row in csv.DictReader(lines) if row["scenario"] == "twip"]
+    assert {row["side"]: int(row["memory_bytes"]) for row in rows} == {
+        name: sum(sizes.values()) for name, sizes in memory.items()
+    }
 
 
 def assert_whole_mix(one: result.Round) -> None:

@@ -1,11 +1,23 @@
 """Scenarios can be read, and say plainly what is wrong with them."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from microblog.bench.run import rotated
-from microblog.bench.scenario import BENCH, drawn, read, read_all, used_files
+from microblog.bench.scenario import (
+    BENCH,
+    Call,
+    Delivery,
+    Load,
+    Script,
+    drawn,
+    read,
+    read_all,
+    used_files,
+    uses,
+)
 from microblog.cli import main
 from microblog.commands.common import console
 from microblog.errors import StackError
@@ -132,6 +144,38 @@ def test_a_side_says_how_many_instances_it_wants(tmp_path: Path) -> None:
         *(("direct", 1), ("direct", 2), ("pooled", 1), ("pooled", 2), ("pooled", 4)),
         ("replica", 1),
     }
+
+
+BEHIND = {"postgrest", "postgres", "worker"}
+CALLS: dict[str, Any] = {"calls": [Call(name="page", path="/rpc/up")]}
+
+
+@pytest.mark.parametrize(
+    ("said", "used"),
+    [
+        (CALLS, {*BEHIND, "haproxy"}),
+        ({**CALLS, "instances": 4}, {*BEHIND, "haproxy"}),
+        ({**CALLS, "stack": "replica"}, {*BEHIND, "haproxy"}),
+        ({**CALLS, "stack": "pooled"}, {*BEHIND, "haproxy", "pgbouncer"}),
+        ({**CALLS, "stack": "pooled", "door": "postgrest"}, {*BEHIND, "pgbouncer"}),
+        ({**CALLS, "stack": "pooled", "door": "no-pre-request"}, BEHIND),
+        ({**CALLS, "door": "proxy-no-pre-request"}, {*BEHIND, "haproxy"}),
+        ({**CALLS, "door": "constant"}, {"haproxy"}),
+        ({"scripts": [Script(name="page", file="sql/timeline.sql")]}, {"postgres", "worker"}),
+        ({"delivery": Delivery(by="ten")}, {"postgres", "worker"}),
+        ({"figure": "sql/seed_seconds.sql"}, {"postgres", "worker"}),
+        ({"store": "ours"}, {"postgres", "worker"}),
+        ({"store": "naive"}, {"postgres", "worker"}),
+        ({"store": "redis"}, {"redis"}),
+        ({"pushes": "redis"}, {"redis"}),
+        ({"pushes": "redis-raw"}, {"redis"}),
+    ],
+)
+def test_what_a_side_uses_follows_from_what_it_sends_and_where(
+    said: dict[str, Any], used: set[str]
+) -> None:
+    found = uses(Load(name="one", **said))
+    assert sorted(found) == sorted(used)
 
 
 def test_a_scenario_that_is_not_there_is_named_with_those_that_are() -> None:

@@ -1,6 +1,6 @@
 """The figures of a report, drawn from a run: merged histograms, costs per request, verdicts."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal
@@ -12,6 +12,14 @@ from microblog.bench.report import reasons, words
 from microblog.bench.result import Latency, Ratio, Round, ScenarioResult, Side, Target
 
 PROCESSES = ("postgres", "postgrest", "haproxy", "pgbouncer", "worker", "redis", "generator")
+DATABASE = ("postgres", "worker")
+WITHOUT_REDIS = tuple(name for name in PROCESSES if name != "redis")
+# What sides use in files from before they said so, by what sent to them.
+USED = {
+    **dict.fromkeys(("own", "wrk", "vegeta"), WITHOUT_REDIS),  # by which door is not in the file
+    **dict.fromkeys(("pgbench", "twip", "delivery", "figure"), DATABASE),
+    "redis_push": ("redis",),
+}
 Mark = Literal["reached", "undecided", "missed"]
 SIGNS: dict[Mark, str] = {"reached": "✓", "undecided": "?", "missed": "✗"}
 OUTSIDE = ("others", "harness")  # strangers, and this program itself: no part of a cost
@@ -60,9 +68,10 @@ class Spent:
 
     ``cpu`` is milliseconds by process, the generator's among them; ``generator_share`` its part of
     the machine's cores while the round lasted. ``others`` is the same of strangers' processes.
-    ``memory`` is proportional set sizes after the last round. ``peak`` is the most that the
-    processes had to themselves in any round, bytes; ``in_flight`` how much more than at rest that
-    was for each request under way. Both are 0 in runs from before they were kept.
+    ``memory`` is proportional set sizes after the last round, of the processes that the side uses.
+    ``peak`` is the most that these had to themselves in any round, bytes; ``in_flight`` how much
+    more than at rest that was for each request under way. Both are 0 in runs from before they were
+    kept.
     """
 
     cpu: dict[str, float]
@@ -168,17 +177,40 @@ def spent(side: Side) -> Spent:
         wal_bytes=per_request("wal_bytes"),
         buffers_hit=per_request("buffers_hit"),
         buffers_read=per_request("buffers_read"),
-        memory=rounds[-1].cost.memory if rounds else {},
-        peak=max((sum(one.cost.memory_peak.values()) for one in rounds), default=0),
-        in_flight=_middle(_grown(one) / _under_way(side, one) for one in rounds),
+        memory=_of_used(side, rounds[-1].cost.memory) if rounds else {},
+        peak=max((memory(side, one.cost.memory_peak) for one in rounds), default=0),
+        in_flight=_middle(_grown(side, one) / _under_way(side, one) for one in rounds),
         generator_share=share("generator"),
         others=share("others"),
     )
 
 
-def _grown(one: Round) -> int:
-    """Return by how many bytes the processes grew during a round."""
-    return sum(one.cost.memory_peak.values()) - sum(one.cost.memory_rest.values())
+def uses(side: Side) -> Collection[str]:
+    """Return the processes whose memory is a side's: as its declaration had it (``scenario.uses``).
+
+    In files from before that was kept it follows from the generator, and of the Twip mix from the
+    side's name; of a generator that is not known here, everything is.
+    """
+    if side.uses:
+        return side.uses
+    if side.generator == "twip" and side.name.startswith("Redis"):
+        return ("redis",)
+    return USED.get(side.generator, PROCESSES)
+
+
+def _of_used(side: Side, sizes: Mapping[str, int]) -> dict[str, int]:
+    used = uses(side)
+    return {name: size for name, size in sizes.items() if name in used}
+
+
+def memory(side: Side, sizes: Mapping[str, int]) -> int:
+    """Add up what the processes that a side uses have, of a round's sizes by process."""
+    return sum(_of_used(side, sizes).values())
+
+
+def _grown(side: Side, one: Round) -> int:
+    """Return by how many bytes the processes that a side uses grew during a round."""
+    return memory(side, one.cost.memory_peak) - memory(side, one.cost.memory_rest)
 
 
 def _under_way(side: Side, one: Round) -> float:
