@@ -1,13 +1,17 @@
 """What fails inside is told in the API's own words, and no request escapes its role's limits."""
 
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 
-from microblog.stack import postgres
+from microblog.stack import postgres, secret_files
 from tests.support.client import expect
 from tests.support.database import Database
 from tests.support.refusals import told
+from tests.support.relay import Relay
 from tests.support.servers import Served, serve_api
 
 SECRET = 'relation "app.credentials" at /var/lib/data on 10.1.2.3, query: SELECT "api"."x"'
@@ -56,6 +60,7 @@ def failing(cluster) -> Iterator[Served]:
         ("57014", 504, "too_slow"),
         ("55P03", 503, "busy"),
         ("40P01", 503, "busy"),
+        ("25P03", 503, "HTTP503"),
         ("53400", 503, "HTTP503"),
         ("58030", 500, "HTTP500"),
         ("P0001", 400, "HTTP400"),
@@ -97,6 +102,84 @@ def test_no_address_is_told_while_the_database_is_away(own_api: Served) -> None:
     for _ in range(5):
         body = told(503, "HTTP503", own_api.get("/users"))
         assert body["details"] is None
+
+
+# GET /rpc/waits answers once lock 7 is free; then its transaction may be idle for a moment only.
+WAITS = """
+create function api.waits() returns void language plpgsql stable as $$
+begin
+  perform set_config('idle_in_transaction_session_timeout', '200ms', true);
+  perform pg_advisory_xact_lock_shared(7);
+end
+$$
+"""
+
+
+@pytest.fixture
+def waiting(database: Database) -> Database:
+    """A database of this test's own, whose API has a call that waits."""
+    database.run(WAITS)
+    database.run("grant execute on function api.waits() to anon")
+    return database
+
+
+def ended(
+    served: Served, stall: Callable[[], object], go_on: Callable[[], object] = lambda: None
+) -> httpx.Response:
+    """Ask for /rpc/waits, whose transaction is ended before PostgREST does so: ``stall`` keeps it
+    from it, and ``go_on`` no more.
+    """
+    database = served.database
+    session = (
+        "from pg_stat_activity where usename = 'authenticator'"
+        " and datname = current_database() and wait_event = 'advisory'"
+    )
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            with database.superuser() as holder, holder.transaction():
+                holder.execute("select pg_advisory_xact_lock(7)")
+                asked = pool.submit(served.get, "/rpc/waits")
+                database.wait_for(f"select count(*) = 1 {session}")
+                pid = database.value(f"select pid {session}")
+                stall()
+            database.wait_for(
+                "select not exists (select from pg_stat_activity where pid = %s)", [pid]
+            )
+        finally:
+            go_on()
+        return asked.result()
+
+
+def told_as_an_absence(answer: httpx.Response) -> None:
+    body = told(503, "HTTP503", answer)
+    assert body["details"] is None
+    assert int(answer.headers["retry-after"]) >= 1
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-request-id"]
+
+
+def test_a_transaction_that_stood_idle_is_told_as_an_absence(waiting: Database) -> None:
+    """PostgREST stops in the middle of a request, and learns of the end before it goes on."""
+    with serve_api(waiting) as served:
+        postgrest = served.processes[0]
+        answer = ended(
+            served,
+            lambda: postgrest.send(signal.SIGSTOP),
+            lambda: postgrest.send(signal.SIGCONT),
+        )
+        told_as_an_absence(answer)
+
+
+def test_a_commit_that_arrives_too_late_is_told_as_an_absence(
+    waiting: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way to PostgreSQL stalls: PostgREST has sent its commit when it learns of the end."""
+    uri = secret_files.rest_uri
+    with Relay(waiting.settings.pg_port) as relay:
+        monkeypatch.setattr(secret_files, "rest_uri", lambda *to: uri(*to[:2], relay.port))
+        with serve_api(waiting) as served:
+            told_as_an_absence(ended(served, relay.hold))
+            assert '"code":"25P03"' in served.processes[0].log_text()
 
 
 def test_a_request_runs_under_the_limits_of_its_role(failing: Served) -> None:
