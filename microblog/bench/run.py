@@ -1,7 +1,7 @@
 """Runs scenarios: sides take turns, round by round, and each round is measured and checked."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -77,24 +77,12 @@ def run_scenarios(
     if any(side.sends == "wrk" for scenario in scenarios for side in scenario.sides):
         wrk.binary()
     start = time.monotonic()
-    commit, changed = record.commit()
-    machine = record.machine()
     most = max((side.instances for one in scenarios for side in one.sides), default=1)
     with Bed(settings, say, most) as bed:
-        data = bed.open(preset, fresh=fresh, floor=floor, audit=audit)
-        run = Run(
-            at=datetime.now(UTC).isoformat(timespec="seconds"),
-            commit=commit,
-            uncommitted_changes=changed,
-            versions=bed.versions(),
-            machine=machine,
-            settings=record.described(bed.settings) | bed.postgresql_settings(),
-            data=data,
-            seed=seed,
-            rounds=rounds,
-            seconds=seconds,
-            quick=quick,
-        )
+        run = open_run(
+            bed, preset, rounds=rounds, seconds=seconds, quick=quick, seed=seed, fresh=fresh,
+            floor=floor, audit=audit,
+        )  # fmt: skip
         plan = [_planned(scenario, rounds, seconds, quick) for scenario in scenarios]
         estimate = Estimate(plan, None if deadline is None else start + deadline)
         with _progress() if progress else nullcontext() as shown:
@@ -130,6 +118,40 @@ def run_scenarios(
                 estimate.done(number)
     run.took = round(time.monotonic() - start, 1)
     return run
+
+
+def open_run(
+    bed: Bed,
+    preset: str | Shape,
+    *,
+    rounds: int,
+    seconds: float,
+    quick: bool = False,
+    seed: int = 1,
+    fresh: bool = False,
+    floor: bool = False,
+    audit: bool = False,
+) -> Run:
+    """Open a bed, and return a run on it that has measured nothing yet.
+
+    The parameters are those of ``run_scenarios``.
+    """
+    commit, changed = record.commit()
+    machine = record.machine()
+    data = bed.open(preset, fresh=fresh, floor=floor, audit=audit)
+    return Run(
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        commit=commit,
+        uncommitted_changes=changed,
+        versions=bed.versions(),
+        machine=machine,
+        settings=record.described(bed.settings) | bed.postgresql_settings(),
+        data=data,
+        seed=seed,
+        rounds=rounds,
+        seconds=seconds,
+        quick=quick,
+    )
 
 
 Planned = tuple[Scenario, int, float]  # with its number of rounds, and the length of each
@@ -217,7 +239,8 @@ class Turner:
 
     ``step`` is told what begins, and that a turn is done. ``limit``: seconds after which there is
     no further round. ``until``: when, on the system's clock, everything has to be over; no turn is
-    begun that should not be by then, be it the second of the first round.
+    begun that should not be by then, be it the second of the first round. ``elsewhere``: the beds
+    of sides, by name, that are not on ``bed``.
     """
 
     def __init__(
@@ -229,11 +252,17 @@ class Turner:
         step: Callable[[str, int], None] = lambda _, __: None,
         limit: float = LIMIT,
         until: float | None = None,
+        elsewhere: Mapping[str, Bed] | None = None,
     ) -> None:
         self.bed, self.scenario, self.seconds, self.seed = bed, scenario, seconds, seed
         self.step, self.limit, self.until = step, limit, until
+        self.elsewhere = elsewhere or {}
         self.warm: set[str] = set()
         self.took: dict[str, float] = {}  # the longest turn of each side, all that it needs
+
+    def on(self, load: Load) -> Bed:
+        """Return the bed of a side."""
+        return self.elsewhere.get(load.name, self.bed)
 
     def take_turns(self, rounds: int) -> ScenarioResult:
         """Run all rounds and sum them up; a side that cannot take part says why."""
@@ -312,12 +341,12 @@ class Turner:
             threads=load.threads,
             rate=load.rate,
             uses=uses(load),
-            absent=self.bed.absent(load),
+            absent=self.on(load).absent(load),
         )
 
     def turn(self, load: Load, number: int) -> Round:
         """Run one round of one side: prepare, warm up, measure, settle, check."""
-        bed = self.bed
+        bed = self.on(load)
         changed = bed.ready(load)
         if load.figure:
             return self.figure(load)
@@ -396,7 +425,7 @@ class Turner:
 
     def figure(self, load: Load) -> Round:
         """Ask for a number; what the asking took is the round's cost."""
-        bed = self.bed
+        bed = self.on(load)
         at, start = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic()
         with Meter(bed.connection, bed.pids()) as meter:
             value = bed.figure(load.figure)
@@ -407,7 +436,7 @@ class Turner:
 
     def job(self, load: Load, number: int) -> Job:
         """Describe one round; the same number draws the same load for each side."""
-        bed = self.bed
+        bed = self.on(load)
         host, port = bed.door(load) if load.calls else ("", 0)
         by = {call.by for call in load.calls}
         return Job(

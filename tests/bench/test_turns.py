@@ -11,6 +11,7 @@ from microblog.bench.generators.job import Sample, Tally
 from microblog.bench.result import Round
 from microblog.bench.run import AFTERWARDS, PROBE_RATE, Turner
 from microblog.bench.scenario import Call, Load, Scenario
+from microblog.settings import Settings
 
 PAGE = Call(name="timeline", path="/rpc/feed_timeline", check="timeline")
 BLANK = Call(name="timeline", path="/rpc/bench_constant")
@@ -23,6 +24,24 @@ class Bed:
 
     def absent(self, load: Load) -> str:
         return "not here" if load.stack == "replica" else ""
+
+
+class Recorder:
+    """A bed that does nothing and remembers what it was asked for."""
+
+    settings = Settings.create("never-started")
+    user_count, kinds = 1, {"active": 1}
+
+    def __init__(self) -> None:
+        self.connection = object()
+        self.asked: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        answers: dict[str, Any] = {
+            "ready": False, "door": ("", 0), "worker": nullcontext(), "pids": {}, "prove": [],
+        }  # fmt: skip
+        self.asked.append(name)
+        return lambda *_, **__: answers.get(name, 0)
 
 
 def side(name: str, **options: Any) -> Load:
@@ -65,6 +84,23 @@ def test_a_side_that_is_absent_has_no_turn(monkeypatch: pytest.MonkeyPatch) -> N
     found = made.take_turns(3)
     assert [len(side.rounds) for side in found.sides] == [3, 0, 3]
     assert [one.to for one in found.ratios] == ["c"]
+
+
+def test_a_side_elsewhere_is_measured_on_its_own_bed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it: prepared, sent to, checked and cleaned up there."""
+    here, there = Recorder(), Recorder()
+    load = side("b")
+    made = Turner(here, scenario(side("a"), load, warmup=0), 1.0, 1, elsewhere={"b": there})  # type: ignore[arg-type]
+    outcome = Outcome(operations={"timeline": Tally(count=9)}, seconds=1.0)
+    compared = []
+    monkeypatch.setattr(run, "generate", lambda job: outcome)
+    monkeypatch.setattr(run, "Meter", lambda *_: nullcontext(type("M", (), {"cost": None})()))
+    monkeypatch.setattr(check, "newest_post", lambda _: 1)
+    monkeypatch.setattr(check, "wrong", lambda connection, *_: compared.append(connection) or [])
+    made.turn(load, 0)
+    assert here.asked == []
+    assert {"ready", "door", "people", "settle", "prove", "forget", "pids"} <= set(there.asked)
+    assert compared == [there.connection]
 
 
 def test_what_takes_too_long_gets_no_further_round(monkeypatch: pytest.MonkeyPatch) -> None:
