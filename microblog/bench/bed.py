@@ -561,7 +561,8 @@ class Bed:
 
 
 def _named(shape: Shape) -> str:
-    return f"{shape.users} users, {shape.follows} follows, {shape.posts} posts"
+    made = f"{shape.users} users, {shape.follows} follows, {shape.posts} posts"
+    return made if shape.active_share == 1 else f"{made}, {shape.active_share:.0%} active"
 
 
 def _statements(text: str) -> list[str]:

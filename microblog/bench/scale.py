@@ -3,18 +3,20 @@
 import time
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import Literal
 
 import msgspec
 from msgspec.structs import replace
 
 from microblog.bench import histogram, record, result
+from microblog.bench.bed import Bed
 from microblog.bench.report import figures, words
-from microblog.bench.result import Run, Side
-from microblog.bench.run import BROKEN, run_scenarios
+from microblog.bench.result import Run, ScenarioResult, Side
+from microblog.bench.run import BROKEN, Turner, open_run, run_scenarios
 from microblog.bench.run import problems as run_problems
 from microblog.bench.scale_result import Curve, Point, Scaling
 from microblog.bench.scenario import BENCH, Load, Scenario, Users, side_problems
@@ -25,17 +27,19 @@ from microblog.settings import Settings
 
 FOLDER = record.RESULTS / "scale"
 UNITS = {"cpu": "CPU ms", "rate": "per second"}
-FOLLOWS_EACH, POSTS_EACH, LARGEST = 50, 3, 0.75  # as in the preset small, by users
+LARGEST = "full"  # preset of the largest network; smaller ones have its proportions
+SEED = 1  # of the load
 
 
 class Sizes(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """One file of ``bench/curves``: what is varied, over which sizes, and what is measured.
 
-    ``vary``: users (a network of that size, in a stack of its own), clients, instances, or the name
-    of a variable of the scripts. ``full_sizes`` are added in a pass at full scale. ``measure``: cpu
-    (ms of the stack's processes per answer) or rate. ``at_least``, ``at_most``, ``judged_from`` and
-    ``least_of_peak`` are what the curve is judged by (``scale_result.Curve``). ``warmup``: seconds
-    before the first round at each size. ``load`` is a side of a scenario, without its name.
+    ``vary``: users (a network of that size, in a stack of its own; all are up at once and take
+    turns), clients, instances, or the name of a variable of the scripts. ``full_sizes`` are added
+    in a pass at full scale. ``measure``: cpu (ms of the stack's processes per answer) or rate.
+    ``at_least``, ``at_most``, ``judged_from`` and ``least_of_peak`` are what the curve is judged by
+    (``scale_result.Curve``). ``warmup``: seconds before the first round at each size. ``load`` is a
+    side of a scenario, without its name.
     """
 
     name: str = ""
@@ -120,15 +124,21 @@ def read_all(names: Sequence[str] = ()) -> list[Sizes]:
 
 
 def shape(users: int) -> Shape | str:
-    """Return the network of that many users: a preset where one has that size, else like small."""
-    for name, preset in PRESETS.items():
-        if preset.users == users:
-            return name
+    """Return the network of that many users: the preset full, or one of its proportions.
+
+    Follows and posts of a user, the share of users who follow the largest author, and the share of
+    those who are away are the same at each size.
+    """
+    full = PRESETS[LARGEST]
+    if users == full.users:
+        return LARGEST
+    scale = users / full.users
     return Shape(
         users=users,
-        follows=users * FOLLOWS_EACH,
-        posts=users * POSTS_EACH,
-        largest=int(users * LARGEST),
+        follows=round(full.follows * scale),
+        posts=round(full.posts * scale),
+        largest=round(full.largest * scale),
+        active_share=full.active_share,
     )
 
 
@@ -137,7 +147,10 @@ def point(size: int, side: Side, measure: str) -> Point:
     values = [one.rate if measure == "rate" else figures.served_cpu(one) for one in side.rounds]
     enough = [one for one in side.rounds if histogram.tells("p99", one.count)]
     tail = max((one.latency.p99 for one in enough), default=0.0)
-    return Point(x=size, values=values, note=f"p99 {words.number(tail)} ms" if tail else "")
+    notes = [f"p99 {words.number(tail)} ms"] if tail else []
+    if measure == "cpu" and side.rounds:  # to be seen: it is the machine's more than the size's
+        notes.append(f"{words.number(median(one.rate for one in side.rounds))} per second")
+    return Point(x=size, values=values, note=", ".join(notes))
 
 
 def curve(sizes: Sizes, measured: Mapping[int, Side]) -> Curve:
@@ -161,37 +174,6 @@ def curve(sizes: Sizes, measured: Mapping[int, Side]) -> Curve:
     )
 
 
-@dataclass
-class _Network:
-    """One network and the loads that are sent to it: of each curve those of some sizes."""
-
-    stack: str
-    preset: str | Shape
-    curves: list[tuple[Sizes, list[int]]]
-
-    def scenarios(self) -> list[Scenario]:
-        return [
-            one.scenario([one.at(size, number) for number, size in enumerate(sizes)])
-            for one, sizes in self.curves
-        ]
-
-
-def _networks(curves: Sequence[Sizes], stack: str, preset: str | Shape) -> list[_Network]:
-    """Return which networks are needed: ``preset``, and one for each number of users."""
-    found = []
-    within = [(one, one.sizes) for one in curves if one.vary != "users"]
-    if within:
-        name = preset if isinstance(preset, str) else preset.users
-        found.append(_Network(f"{stack}-{name}", preset, within))
-    across = [one for one in curves if one.vary == "users"]
-    for users in sorted({size for one in across for size in one.sizes}):
-        network = shape(users)
-        name = network if isinstance(network, str) else users
-        part = [(one, [users]) for one in across if users in one.sizes]
-        found.append(_Network(f"{stack}-{name}", network, part))
-    return found
-
-
 def run(
     curves: Sequence[Sizes],
     *,
@@ -201,39 +183,47 @@ def run(
     seconds: float,
     say: Callable[[str], None] = lambda _: None,
 ) -> Scaling:
-    """Measure the curves; each network is in a stack of its own, named ``stack`` and its size.
+    """Measure the curves, those within one network (``preset``) first; all sizes take turns.
 
-    Sizes within one network (``preset``) take turns. What cannot be measured is among the
-    failures, and the rest is kept; Ctrl-C ends it with what there is. Wrong answers are in the
-    runs: ``problems`` has them.
+    Each network is in a stack of its own, named ``stack`` and its size. What cannot be measured is
+    among the failures, and the rest is kept; Ctrl-C ends it with what there is. Wrong answers are
+    in the runs: ``problems`` has them.
     """
     start = time.monotonic()
+    within = [one for one in curves if one.vary != "users"]
+    across = [one for one in curves if one.vary == "users"]
     runs: list[Run] = []
     failures: dict[str, str] = {}
     measured: dict[str, dict[int, Side]] = {one.name: {} for one in curves}
-    for network in _networks(curves, stack, preset):
-        sizes = {one.name: some for one, some in network.curves}
-        say(f"scale: {', '.join(sizes)} on {network.stack}")
+    if within:
+        name = preset if isinstance(preset, str) else preset.users
+        settings = Settings.load(f"{stack}-{name}")
+        say(f"scale: {', '.join(one.name for one in within)} on {settings.stack}")
         try:
             made = run_scenarios(
-                Settings.load(network.stack),
-                network.scenarios(),
+                settings,
+                [one.scenario(one.sides()) for one in within],
                 rounds=rounds,
                 seconds=seconds,
-                preset=network.preset,
+                preset=preset,
+                seed=SEED,
                 say=say,
             )
-        except StackError as error:  # the other networks are worth having
-            failures |= {_place(name, some): str(error) for name, some in sizes.items()}
+        except StackError as error:  # the curves over users are worth having
+            failures |= {one.name: str(error) for one in within}
             say(f"scale: {error}")
-            continue
-        runs.append(made)
-        failures |= {_place(name, sizes[name]): why for name, why in made.failures.items()}
-        for found in made.scenarios:
-            sides = zip(sizes[found.name], found.sides, strict=True)
-            measured[found.name] |= dict(sides)
-        if BROKEN in made.failures.values():
-            break
+        else:
+            runs.append(made)
+            failures |= made.failures
+            sizes = {one.name: one.sizes for one in within}
+            for found in made.scenarios:
+                measured[found.name] = dict(zip(sizes[found.name], found.sides, strict=True))
+    if across and BROKEN not in failures.values():
+        networks = _across(across, stack, rounds, seconds, failures, say)
+        for users, made in networks.items():
+            runs.append(made)
+            for found in made.scenarios:
+                measured[found.name][users] = found.sides[0]
     if not runs:
         raise StackError(f"no curve could be measured: {'; '.join(failures.values())}")
     return _scaling(
@@ -244,9 +234,85 @@ def run(
     )
 
 
-def _place(name: str, sizes: Sequence[int]) -> str:
-    """Name a curve, or where it is a part of one, with the size."""
-    return f"{name} at {sizes[0]:,}" if len(sizes) == 1 else name
+def _across(
+    curves: Sequence[Sizes],
+    stack: str,
+    rounds: int,
+    seconds: float,
+    failures: dict[str, str],
+    say: Callable[[str], None],
+) -> dict[int, Run]:
+    """Measure curves over users, and return a run for each network; ``failures`` are added to.
+
+    The stacks of all sizes are up at once, so that what the machine does meanwhile befalls each
+    size alike: idle ones take memory, and hardly anything else. Each is seeded once for all curves.
+    """
+    start = time.monotonic()
+    runs: dict[int, Run] = {}
+    waiting = list(curves)
+    with ExitStack() as exits:
+        try:
+            beds: dict[int, Bed] = {}
+            for users in sorted({size for one in curves for size in one.sizes}):
+                try:
+                    bed = exits.enter_context(Bed(stack_of(stack, users), say))
+                    made = open_run(bed, shape(users), rounds=rounds, seconds=seconds, seed=SEED)
+                    bed.connection.execute("checkpoint")  # what seeding left to write: in no round
+                except StackError as error:  # the other sizes are worth having
+                    needed = [one.name for one in curves if users in one.sizes]
+                    failures |= {f"{name} at {users:,}": str(error) for name in needed}
+                    say(f"scale: {users:,} users: {error}")
+                else:
+                    beds[users], runs[users] = bed, made
+            while waiting:
+                one = waiting[0]
+                there = {size: beds[size] for size in one.sizes if size in beds}
+                try:
+                    for size, found in _turns(one, there, rounds, seconds, say).items():
+                        runs[size].scenarios.append(found)
+                except Exception as error:  # whatever it is: the other curves are worth having
+                    failures[one.name] = f"{error}" or repr(error)
+                    say(f"scale: {one.name}: {error}")
+                waiting.pop(0)
+        except KeyboardInterrupt:
+            failures |= {one.name: BROKEN for one in waiting}
+            say("scale: broken off; what was measured is kept")
+    for made in runs.values():  # nobody can tell their times apart
+        made.took = round(time.monotonic() - start, 1)
+    return runs
+
+
+def _turns(
+    one: Sizes,
+    beds: Mapping[int, Bed],
+    rounds: int,
+    seconds: float,
+    say: Callable[[str], None],
+) -> dict[int, ScenarioResult]:
+    """Have the networks of a curve take turns, and return what was measured on each."""
+    if not beds:
+        return {}
+    say(f"scale: {one.name} on {', '.join(bed.settings.stack for bed in beds.values())}")
+    scenario = one.scenario([one.at(size, number) for number, size in enumerate(beds)])
+    by_side = {str(size): bed for size, bed in beds.items()}
+    turner = Turner(next(iter(beds.values())), scenario, seconds, SEED, elsewhere=by_side)
+    found = turner.take_turns(rounds)
+    return {
+        size: replace(found, sides=[side], ratios=[])
+        for size, side in zip(beds, found.sides, strict=True)
+    }
+
+
+def stack_of(stack: str, users: int) -> Settings:
+    """Return the stack of the network of that many users, whose name begins with ``stack``.
+
+    That of the preset full is the one that scenarios have. StackError where none can be so small.
+    """
+    network = shape(users)
+    if isinstance(network, str):
+        return Settings.load(f"{stack}-{network}")
+    network.check()
+    return Settings.load(f"{stack}-{LARGEST}-{users}")
 
 
 def problems(scaling: Scaling) -> list[str]:

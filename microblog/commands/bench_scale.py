@@ -29,9 +29,10 @@ def command(
 ) -> None:
     """Measure CURVES (default: all of bench/curves): one load at several sizes, with the fit.
 
-    Networks of other sizes than the preset's get stacks of their own, NAME-SIZE, whose
-    data stays for the next time. What cannot be measured is told, and the rest is kept. Exit code 1
-    where something failed or an answer was wrong.
+    Curves over users take a stack for each size, NAME-full-SIZE, and NAME-full for the largest; all
+    are up at once, and their data stays for the next time. The other curves are measured on
+    NAME-PRESET. What cannot be measured is told, and the rest is kept. Exit code 1 where something
+    failed or an answer was wrong.
     """
     found = scale.read_all(curves)
     measured = scale.run(

@@ -3,6 +3,8 @@
 import csv
 import os
 from collections.abc import Iterator
+from dataclasses import replace as replace_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from microblog.bench.report import figures
 from microblog.bench.result import Run
 from microblog.bench.run import Turner, problems, run_scenarios
 from microblog.bench.scale_result import Scaling
-from microblog.bench.scenario import Load, Scenario
+from microblog.bench.scenario import Load, Scenario, Script
 from microblog.cli import main
 from microblog.commands import bench_run
 from microblog.errors import StackError
@@ -465,7 +467,7 @@ def test_a_run_whose_time_is_over_says_what_it_left_out(settings: Settings, run:
 @pytest.fixture(scope="module")
 def scaled(settings: Settings, run: Run) -> Iterator[Scaling]:
     """Curves on the network of the runs: one that is well, one of wrong answers, one that fails,
-    and one over networks that cannot be made.
+    and one over networks that are too small to be made.
     """
     assert run.scenarios
     load = Load(name="", calls=[PAGE])
@@ -476,14 +478,9 @@ def scaled(settings: Settings, run: Run) -> Iterator[Scaling]:
             load=load, warmup=0.2,
         )  # fmt: skip
 
-    def only_one_network(made: Settings, *arguments: Any, **options: Any) -> Run:
-        if made.stack != settings.stack:
-            raise StackError("no room for another network")
-        return run_scenarios(made, *arguments, progress=False, **options)
-
     lying = replace(load, door="no-pre-request", calls=[replace(CONSTANT, check="timeline")])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scale, "run_scenarios", only_one_network)
+        patch.setattr(scale, "run_scenarios", partial(run_scenarios, progress=False))
         yield scale.run(
             [
                 sizes("pages", load),
@@ -518,9 +515,92 @@ def test_curves_are_drawn_from_runs_that_are_kept_whole(scaled: Scaling) -> None
 def test_a_curve_that_fails_takes_no_other_with_it(scaled: Scaling) -> None:
     assert set(scaled.failures) == {"nobody", "users at 1", "users at 2"}
     assert "got no right answer" in scaled.failures["nobody"]
+    assert scaled.failures["users at 2"].startswith("2 users; expected at least 100")
     assert [(one.name, len(one.points)) for one in scaled.curves] == [
         ("pages", 2), ("lie", 2), ("nobody", 0), ("users", 0),
     ]  # fmt: skip
+
+
+NETWORKS = {users: replace_dataclass(SHAPE, users=users) for users in (200, 300)}
+
+
+@pytest.fixture(scope="module")
+def across() -> Iterator[Scaling]:
+    """Curves over users: two that are well, one that fails, one that somebody breaks off.
+
+    Of two networks, and of one that is too small to be made.
+    """
+    load = Load(name="", calls=[PAGE], clients=2)
+    loads = {
+        "users": load,
+        "nobody": replace(load, calls=[replace(PAGE, path="/nosuch")]),
+        "users-sql": Load(
+            name="", clients=1, scripts=[Script(name="page", file="sql/timeline.sql")]
+        ),
+        "stopped": load,
+    }
+    curves = [
+        scale.Sizes(
+            name=name, title=name, vary="users", axis="users", measure="cpu",
+            sizes=[1, 200, 300], load=load, warmup=0.2,
+        )
+        for name, load in loads.items()
+    ]  # fmt: skip
+    take_turns = Turner.take_turns
+
+    def until_stopped(turner: Turner, rounds: int) -> result.ScenarioResult:
+        if turner.scenario.name == "stopped":
+            raise KeyboardInterrupt
+        return take_turns(turner, rounds)
+
+    made = [
+        Settings.create(f"{STACK}-full-{users}", fsync=False, memory_mb=512) for users in NETWORKS
+    ]
+    shape = scale.shape
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scale, "shape", lambda users: NETWORKS.get(users) or shape(users))
+        patch.setattr(Turner, "take_turns", until_stopped)
+        try:
+            for one in made:
+                one.save()
+            yield scale.run(curves, stack=STACK, preset="small", rounds=2, seconds=1.0)
+        finally:
+            for one in made:
+                Stack(one).down(wipe=True)
+
+
+def test_networks_of_all_sizes_take_turns_and_are_seeded_once(across: Scaling) -> None:
+    assert [made.data.users for made in across.runs] == [200, 300]
+    for name in ("users", "users-sql"):
+        taken = []
+        for made in across.runs:
+            found = made.scenario(name)
+            assert found is not None
+            (side,) = found.sides
+            assert side.name == str(made.data.users)
+            taken += [(one.at, side.name) for one in side.rounds]
+        assert [size for _, size in sorted(taken)] == ["200", "300", "300", "200"]
+    assert across.runs[0].data.people != across.runs[1].data.people
+
+
+def test_the_answers_of_each_network_are_its_own(across: Scaling) -> None:
+    for made in across.runs:
+        found = made.scenario("users")
+        assert found is not None
+        for one in found.sides[0].rounds:
+            assert one.checked > 0
+            assert one.wrong == []
+            assert one.cost.cpu["haproxy"] > 0
+
+
+def test_a_curve_over_users_keeps_what_could_be_measured(across: Scaling) -> None:
+    assert [[point.x for point in one.points] for one in across.curves] == [
+        [200, 300], [], [200, 300], [],
+    ]  # fmt: skip
+    assert across.curves[0].points[0].note.endswith(" per second")
+    assert across.failures.pop("stopped") == "broken off"
+    assert "got no right answer" in across.failures.pop("nobody")
+    assert set(across.failures) == {f"{one.name} at 1" for one in across.curves}
 
 
 def test_curves_with_wrong_answers_fail_and_are_kept_all_the_same(

@@ -7,12 +7,13 @@ import pytest
 from msgspec.structs import replace
 
 from microblog.bench import scale
+from microblog.bench.report import words
 from microblog.bench.report.judged import judged, told
 from microblog.bench.result import Side
 from microblog.bench.scale_result import Curve, Point
 from microblog.bench.scenario import BENCH
 from microblog.errors import StackError
-from microblog.seed.shape import Shape
+from microblog.seed.shape import PRESETS, Shape
 from tests.bench import made_up
 from tests.support.database import Database
 
@@ -92,14 +93,35 @@ def test_the_instances_of_a_stack_can_be_the_sizes(tmp_path: Path) -> None:
         scale.read(written(tmp_path, text))
 
 
-def test_networks_of_any_size_have_a_shape_that_can_be_made() -> None:
-    assert scale.shape(20_000) == "small"
+def test_networks_of_all_sizes_have_the_same_proportions() -> None:
     assert scale.shape(1_091_000) == "full"
-    for users in (10_000, 100_000):
+    full = PRESETS["full"]
+    for users in (2000, 10_000, 20_000, 100_000):
         shape = scale.shape(users)
         assert isinstance(shape, Shape)
         shape.check()
         assert shape.users == users
+        assert shape.active_share == full.active_share
+        for what in ("follows", "posts", "largest"):
+            share, whole = getattr(shape, what) / users, getattr(full, what) / full.users
+            assert share == pytest.approx(whole, rel=0.01), what
+
+
+def test_the_largest_network_is_the_one_that_scenarios_have() -> None:
+    assert scale.stack_of("bench", 1_091_000).stack == "bench-full"
+    assert scale.stack_of("bench", 10_000).stack == "bench-full-10000"
+    with pytest.raises(StackError, match="expected at least 100"):
+        scale.stack_of("bench", 10)
+
+
+def test_curves_over_users_differ_in_where_they_ask_alone() -> None:
+    at_the_database, over_http = scale.read_all(["users", "users-http"])
+    for one in (at_the_database, over_http):
+        assert (one.vary, one.measure, one.at_most) == ("users", "cpu", 0.1)
+    assert at_the_database.full().sizes == over_http.full().sizes
+    readers = at_the_database.load.variables["readers"]
+    assert (over_http.users.count, over_http.users.kind) == (readers, "active")
+    assert (over_http.users.popularity, over_http.load.sends) == ("uniform", "wrk")
 
 
 def test_a_curve_is_what_its_rounds_cost(tmp_path: Path) -> None:
@@ -119,6 +141,8 @@ def test_a_curve_is_what_its_rounds_cost(tmp_path: Path) -> None:
         (1000, [4.0, 4.0]),
     ]
     assert curve.unit == "CPU ms"
+    rate = words.number(sides[10].rounds[0].rate)
+    assert curve.points[0].note.endswith(f"{rate} per second"), "to be seen beside the cost"
     fit = curve.fit()
     assert fit is not None
     assert fit.exponent == pytest.approx(0.1505, abs=1e-3)  # log 2 / log 100
