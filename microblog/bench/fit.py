@@ -67,8 +67,8 @@ def t_quantile(degrees: float, confidence: float) -> float:
 def power_law(x: Sequence[float], y: Sequence[float]) -> Fit:
     """Fit a power law to points by least squares of the logarithms; all figures are above 0.
 
-    The interval comes from how the points scatter around the line, so that several rounds at each
-    x belong here, not their medians. Raises ValueError for fewer than three points or one x.
+    The interval comes from how the points scatter around the line, each as one that is independent
+    of the others. Raises ValueError for fewer than three points or one x.
     """
     if len(x) != len(y) or len(x) < 3 or len(set(x)) < 2:
         raise ValueError("a fit wants three points or more, of two or more sizes")

@@ -45,11 +45,14 @@ class Curve(msgspec.Struct, kw_only=True):
     limitations: list[str] = []
 
     def fit(self) -> Fit | None:
-        """Fit a power law to the rounds that are judged; None where sizes or rounds are too few."""
-        judged = [point for point in self.points if point.x >= self.judged_from]
-        x = [point.x for point in judged for _ in point.values]
-        y = [value for point in judged for value in point.values]
-        if len(x) < 3 or len(set(x)) < 2 or min(*x, *y) <= 0:
+        """Fit a power law to the medians of the sizes that are judged; None below three sizes.
+
+        Rounds of one size share what is peculiar to its data and its stack: they would narrow the
+        interval without knowing more about what grows.
+        """
+        judged = [point for point in self.points if point.x >= self.judged_from and point.values]
+        x, y = [point.x for point in judged], [point.middle for point in judged]
+        if len(x) < 3 or min(*x, *y) <= 0:
             return None
         return power_law(x, y)
 

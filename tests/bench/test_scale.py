@@ -125,9 +125,9 @@ def test_curves_over_users_differ_in_where_they_ask_alone() -> None:
 
 
 def test_a_curve_is_what_its_rounds_cost(tmp_path: Path) -> None:
-    sizes = scale.read(written(tmp_path, GOOD))
+    sizes = scale.read(written(tmp_path, GOOD.replace("[10, 1000]", "[10, 100, 1000]")))
     sides = {}
-    for size, milliseconds in ((10, 2.0), (1000, 4.0)):
+    for size, milliseconds in ((10, 2.0), (100, 2.828427), (1000, 4.0)):
         rounds = [made_up.one_round(random.Random(1), 100, 5, samples=0) for _ in range(2)]
         for one in rounds:
             one.count = 1000
@@ -138,6 +138,7 @@ def test_a_curve_is_what_its_rounds_cost(tmp_path: Path) -> None:
     curve = scale.curve(sizes, sides)
     assert [(point.x, point.values) for point in curve.points] == [
         (10, [2.0, 2.0]),
+        (100, [2.828427, 2.828427]),
         (1000, [4.0, 4.0]),
     ]
     assert curve.unit == "CPU ms"
@@ -180,6 +181,14 @@ def test_linear_growth_is_told_from_the_root_and_the_square(
     unbounded = replace(curve, at_least=None, at_most=None)
     assert judged(unbounded) == []
     assert told(unbounded).startswith("CPU ms ~ size^e, e = "), "the fit is told all the same"
+
+
+def test_rounds_of_a_size_do_not_narrow_the_interval() -> None:
+    """They share what is peculiar to that size: three networks are three points."""
+    few, many = growing(0.5, 0.1), growing(0.5, 0.1)
+    for point in many.points:
+        point.values = point.values * 10
+    assert few.fit() == many.fit()
 
 
 @pytest.mark.parametrize(
