@@ -15,7 +15,7 @@ from rich.console import Console
 
 from microblog.bench import constant_proxy, record, redis_peer, replica_proxy
 from microblog.bench.cost import Peak
-from microblog.bench.generators import vegeta
+from microblog.bench.generators import k6, vegeta
 from microblog.bench.result import Data
 from microblog.bench.scenario import BENCH, Load, Users
 from microblog.errors import StackError
@@ -359,6 +359,8 @@ class Bed:
             return "not known of this stack; the floor of seeding is measured with --fresh"
         if load.sends == "vegeta":
             return vegeta.absent()
+        if load.sends == "k6":
+            return k6.absent()
         return redis_peer.absent() if load.store == "redis" or load.pushes else ""
 
     def settle(self) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from microblog.bench import histogram, result
-from microblog.bench.generators import vegeta, wrk
+from microblog.bench.generators import k6, vegeta, wrk
 from microblog.bench.redis_peer import binary as redis_binary
 from microblog.bench.report import figures
 from microblog.bench.result import Machine, Round, Run, Side
@@ -74,6 +74,7 @@ def versions(settings: Settings, postgresql: str) -> dict[str, str]:
     except (StackError, IndexError):
         found["wrk"] = "not installed"
     found["vegeta"] = vegeta.version()
+    found["k6"] = k6.version()
     return found
 
 

@@ -39,7 +39,7 @@ NO_TIME = "no time was left for it"
 AUTHORS = Users(kind="any", popularity="uniform")
 
 T = TypeVar("T")
-BLIND = ("wrk", "vegeta")  # generators that do not hand out answers
+BLIND = ("wrk", "vegeta", "k6")  # generators that do not hand out answers
 PROBE_RATE = 2.5  # requests per second beside them, whose answers are kept
 AFTERWARDS = 1.0  # seconds
 CROWD = 8  # connections from which such a request is no guest that is noticed

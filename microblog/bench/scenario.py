@@ -18,7 +18,9 @@ MEASURES = ("rate", "figure", *PERCENTILES)
 KIND = re.compile(r"kind = '(\w+)'")  # in a script, which draws from bench.people
 PLACEHOLDERS = ("user", "other", "post", "text", "cursor")
 
-Generator = Literal["own", "wrk", "vegeta", "pgbench", "twip", "delivery", "redis_push", "figure"]
+Generator = Literal[
+    "own", "wrk", "vegeta", "k6", "pgbench", "twip", "delivery", "redis_push", "figure"
+]
 
 
 class Call(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -280,7 +282,7 @@ def side_problems(side: Load) -> list[str]:
             "exactly one of calls, scripts, store, delivery, pushes and figure says what is sent"
         )
         return found
-    if not {**sent, "wrk": side.calls, "vegeta": side.calls}[side.sends]:
+    if not {**sent, "wrk": side.calls, "vegeta": side.calls, "k6": side.calls}[side.sends]:
         found.append(f"the generator {side.sends} does not send that")
     if side.sends == "wrk" and (
         side.rate is not None
@@ -296,13 +298,18 @@ def side_problems(side: Load) -> list[str]:
         or any("{cursor}" in call.path + call.body for call in side.calls)
     ):
         found.append('vegeta sends evenly (arrivals = "constant"), whole rates, and no cursors')
+    if side.sends == "k6" and (
+        (side.rate is not None and (side.rate != round(side.rate) or side.arrivals != "constant"))
+        or any("{cursor}" in call.path + call.body for call in side.calls)
+    ):
+        found.append('k6 sends evenly (arrivals = "constant") at whole rates, and no cursors')
     if any(not 0 <= call.conditional <= 1 for call in side.calls):
         found.append("conditional is a share, from 0 to 1")
     if side.sends != "wrk" and any(call.conditional for call in side.calls):
         found.append("conditional requests are sent by wrk")
     if side.sends != "own" and any(call.if_none_match for call in side.calls):
         found.append("if_none_match is sent by the own generator")
-    if side.sends not in ("own", "wrk", "vegeta", "pgbench") and side.rate is not None:
+    if side.sends not in ("own", "wrk", "vegeta", "k6", "pgbench") and side.rate is not None:
         found.append("only calls and scripts are sent at a rate; leave it out")
     if side.stack not in STACKS:
         found.append(f"stack is one of {', '.join(STACKS)}, not {side.stack!r}")

@@ -186,6 +186,22 @@ SEVERAL = Scenario(
         Load(name="three, pooled", stack="pooled", instances=3, clients=4, calls=[BY_REST]),
     ],
 )
+SENT_BY_K6 = Scenario(
+    name="k6",
+    title="A mix, by k6",
+    warmup=0,
+    sides=[
+        Load(
+            name="mix",
+            role="subject",
+            generator="k6",
+            rate=100.0,
+            arrivals="constant",
+            clients=64,
+            calls=[PAGE, POST],
+        )
+    ],
+)
 READ_ELSEWHERE = Scenario(
     name="replica",
     title="Pages from a replica",

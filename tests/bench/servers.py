@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -21,13 +22,23 @@ STALL = {"stall": 0.6, "stall_after": 0.4}
 
 
 @dataclass
+class Asked:
+    """A request as it arrived."""
+
+    path: str
+    headers: Message
+    body: str
+
+
+@dataclass
 class Known:
     """What the server does: answers at once, but for a stall of all requests at one moment.
 
     ``/status/N`` is answered with that status, ``/close`` not at all, ``/tagged`` with 304 where
     the request has its tag, until ``changes_after`` requests have been seen.
     ``stall`` is how long it lasts and ``stall_after`` when it begins, in seconds from the first
-    request. ``delay`` holds every request for so long. ``seen`` are the request lines.
+    request. ``delay`` holds every request for so long. ``seen`` are the request lines, ``asked``
+    the whole requests.
     """
 
     stall: float = 0.0
@@ -36,6 +47,7 @@ class Known:
     changes_after: float = math.inf
     port: int = 0
     seen: list[str] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
     first: float | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -55,25 +67,25 @@ def _handler(known: Known) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:
+        def do_GET(self, body: str = "") -> None:
             known.hold()
             with known.lock:
                 known.seen.append(self.requestline)
+                known.asked.append(Asked(self.path, self.headers, body))
             if self.path == "/close":
                 self.close_connection = True
                 return
             status = int(self.path.removeprefix("/status/")) if "/status/" in self.path else 200
-            body = b'[{"id": 3}]'
+            page = b'[{"id": 3}]'
             if self.path == "/tagged" and self.headers["If-None-Match"] == TAG:
-                status, body = (304, b"") if len(known.seen) <= known.changes_after else (200, body)
+                status, page = (304, b"") if len(known.seen) <= known.changes_after else (200, page)
             # One write: a second small one would wait for the client's delayed acknowledgement.
             head = f"HTTP/1.1 {status} X\r\nX-Next-Cursor: 7\r\nETag: {TAG}\r\n"
-            length = "" if status == 304 else f"Content-Length: {len(body)}\r\n"
-            self.wfile.write(f"{head}{length}\r\n".encode() + body)
+            length = "" if status == 304 else f"Content-Length: {len(page)}\r\n"
+            self.wfile.write(f"{head}{length}\r\n".encode() + page)
 
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.do_GET()
+            self.do_GET(self.rfile.read(int(self.headers["Content-Length"])).decode())
 
         def log_message(self, *_: Any) -> None:
             return

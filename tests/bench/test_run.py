@@ -33,6 +33,7 @@ from tests.bench.measured import (
     RAW,
     READ_ELSEWHERE,
     SCENARIOS,
+    SENT_BY_K6,
     SEVERAL,
     SHAPE,
 )
@@ -286,6 +287,22 @@ def test_beside_wrk_some_answers_are_checked(settings: Settings, run: Run) -> No
         assert raw.wrong == []
         assert raw.measured is not None
         assert raw.measured.p50 > 0
+
+
+def test_k6_reads_and_posts_and_beside_it_some_answers_are_checked(
+    settings: Settings, run: Run
+) -> None:
+    assert run.scenarios
+    with Bed(settings) as bed:
+        bed.open(SHAPE)
+        (one,) = Turner(bed, SENT_BY_K6, 2.0, 3).take_turns(1).sides[0].rounds
+    assert one.operations["timeline"].count > one.operations["post"].count > 0
+    assert not one.errors
+    assert one.count + one.dropped == 200
+    assert one.checked > 3
+    assert one.wrong == []
+    assert one.cost.cpu["generator"] > 0.1
+    assert one.latency.p50 > 0
 
 
 def test_a_replica_is_read_and_the_primary_counts(settings: Settings, run: Run) -> None:

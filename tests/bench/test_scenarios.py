@@ -206,6 +206,11 @@ def test_the_quick_pass_is_a_part_of_all() -> None:
         (("rate = 30", 'generator = "pgbench"'), "'another': the generator pgbench does not send"),
         (("rate = 30", 'generator = "wrk"'), "wrk sends one plain GET, in the closed model"),
         (("rate = 30", 'generator = "vegeta"'), "'another': vegeta sends evenly"),
+        (("rate = 30", 'rate = 30\ngenerator = "k6"'), "'another': k6 sends evenly"),
+        (
+            ("rate = 30", 'rate = 0.5\narrivals = "constant"\ngenerator = "k6"'),
+            "'another': k6 sends evenly",
+        ),
         (("rate = 30", 'store = "ours"'), "exactly one of calls, scripts, store"),
         (("rate = 30", 'pushes = "redis"'), "exactly one of calls, scripts, store"),
         (("rate = 30", 'proofs = ["sql/nosuch.sql"]'), "bench/sql/nosuch.sql does not exist"),

@@ -12,12 +12,17 @@ from microblog.errors import StackError
 GRACE = 60.0  # seconds a generator may take beyond what it was asked for
 
 
-def run(argv: list[str], seconds: float, data: bytes = b"") -> bytes:
-    """Run a program and return what it printed; raise StackError with its words if it fails."""
+def run(
+    argv: list[str], seconds: float, data: bytes = b"", env: dict[str, str] | None = None
+) -> bytes:
+    """Run a program and return what it printed; raise StackError with its words if it fails.
+
+    ``env`` is its environment, this process's own if left out.
+    """
     name = argv[2].rpartition(".")[2] if argv[0] == sys.executable else Path(argv[0]).name
     try:
         done = subprocess.run(
-            argv, input=data, capture_output=True, timeout=seconds + GRACE, check=False
+            argv, input=data, capture_output=True, timeout=seconds + GRACE, check=False, env=env
         )
     except subprocess.TimeoutExpired:
         raise StackError(f"{name} did not end within {seconds + GRACE:.0f} s") from None
