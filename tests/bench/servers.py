@@ -34,8 +34,9 @@ class Asked:
 class Known:
     """What the server does: answers at once, but for a stall of all requests at one moment.
 
-    ``/status/N`` is answered with that status, ``/close`` not at all, ``/tagged`` with 304 where
-    the request has its tag, until ``changes_after`` requests have been seen.
+    ``/status/N`` is answered with that status (302 leads to ``/``), ``/close`` not at all,
+    ``/tagged`` with 304 where the request has its tag, until ``changes_after`` requests have been
+    seen.
     ``stall`` is how long it lasts and ``stall_after`` when it begins, in seconds from the first
     request. ``delay`` holds every request for so long. ``seen`` are the request lines, ``asked``
     the whole requests.
@@ -82,6 +83,7 @@ def _handler(known: Known) -> type[BaseHTTPRequestHandler]:
             # One write: a second small one would wait for the client's delayed acknowledgement.
             head = f"HTTP/1.1 {status} X\r\nX-Next-Cursor: 7\r\nETag: {TAG}\r\n"
             length = "" if status == 304 else f"Content-Length: {len(page)}\r\n"
+            length += "Location: /\r\n" if status == 302 else ""
             self.wfile.write(f"{head}{length}\r\n".encode() + page)
 
         def do_POST(self) -> None:
