@@ -15,11 +15,13 @@ from microblog.bench.result import Round, Run, ScenarioResult, Side
 from microblog.bench.scale_result import Curve, Scaling
 
 LEAST = 0.03  # a change smaller than this is not worth a mark, however sure
-LEAST_COST = 0.10  # the same of a cost, which no neighbouring round divides
+LEAST_COST = 0.10  # the same of a cost
+WIDEST = 2.0  # times the change, the end of an interval beyond which nothing is told
 MORE_LOST = 2.0  # times the share of lost answers before, above which more are lost
 
 Mark = Literal["better", "worse", "noise", "too few rounds"]
 
+CPU = "CPU"  # in multiples of another side's
 # Of an answer; memory of the processes that the side uses.
 COSTS: dict[str, Callable[[Side, Round], float]] = {
     "CPU ms": lambda _, one: figures.served_cpu(one),
@@ -35,8 +37,9 @@ COSTS: dict[str, Callable[[Side, Round], float]] = {
 class Line:
     """One measure in both runs; ``change`` is after / before with its interval of 99 %.
 
-    ``against`` is the side that both subjects were divided by, or empty for the value itself;
-    ``cost`` names a cost, and is empty for what the scenario measures.
+    ``against`` is the side that both subjects were divided by, round by round, or empty for the
+    value itself; ``change`` is None where the rounds are too few to tell one. ``cost`` names a
+    cost, and is empty for what the scenario measures.
     """
 
     scenario: str
@@ -67,6 +70,8 @@ def _line(
     if not before or not after or min(*before, *after) <= 0:
         return None
     change = fit.change(before, after) if min(len(before), len(after)) > 1 else None
+    if change is not None and change.high > WIDEST * change.factor:
+        change = None
     middle = [fit.middle(values) for values in (before, after)]
     judged = _mark(change, better, LEAST_COST if cost else LEAST)
     return Line(*names, middle[0], middle[1], change, judged, cost)
@@ -96,7 +101,31 @@ def _of_scenario(before: ScenarioResult, after: ScenarioResult) -> list[Line]:
                 values = [[cost(side, one) for one in side.rounds] for side in (old, new)]
                 names = (after.name, new.name, "")
                 found.append(_line(names, values[0], values[1], "lower", name))
+        found += _cpu_beside(before, after)
     return [line for line in found if line is not None]
+
+
+def _cpu_beside(before: ScenarioResult, after: ScenarioResult) -> list[Line | None]:
+    """Compare the subject's CPU in multiples of each other side's, as ratios are."""
+    subject = after.subject.name
+    if before.subject.name != subject:
+        return []
+    found = []
+    for old, new in _sides(before, after):
+        if new is not after.subject:
+            values = [_quotients(before.subject, old), _quotients(after.subject, new)]
+            found.append(_line((after.name, subject, new.name), values[0], values[1], "lower", CPU))
+    return found
+
+
+def _quotients(side: Side, other: Side) -> list[float]:
+    """Return a side's CPU of an answer by another's, of the rounds of the same number."""
+    pairs = zip(side.rounds, other.rounds, strict=False)
+    return [
+        figures.served_cpu(ours) / theirs
+        for ours, one in pairs
+        if (theirs := figures.served_cpu(one))
+    ]
 
 
 def compare(before: Run, after: Run) -> list[Line]:
@@ -168,11 +197,10 @@ def _missed(before: list[figures.Verdict], after: list[figures.Verdict], where: 
 def is_worse(line: Line) -> bool:
     """Whether a line is what a pipeline should stop at: a ratio, or what the subject costs.
 
-    Values alone change with the machine's mood; so does memory, with all that ran before.
+    Values alone change with the machine's mood, and CPU that no neighbour's is beside; so does
+    memory, with all that ran before.
     """
-    return line.mark == "worse" and bool(
-        line.against or line.cost in ("CPU ms", "WAL B", "buffers")
-    )
+    return line.mark == "worse" and bool(line.against or line.cost in ("WAL B", "buffers"))
 
 
 # -- curves -----------------------------------------------------------------------------------
@@ -308,8 +336,9 @@ def _print(
         console.print(f"[bold red]{escape(text)}[/bold red]")
     console.print(
         f"Marked: a change of {LEAST:.0%} or more, of costs {LEAST_COST:.0%}, whose interval, from "
-        "the spread of the rounds of both runs, excludes none. A value may change with the "
-        "machine's mood; a ratio of sides that took turns does not: believe the ratio."
+        "the spread of the rounds of both runs, excludes none and is not wider than a factor of "
+        f"{WIDEST:.0f} to either side. A value may change with the machine's mood; a ratio of "
+        "sides that took turns does not: believe the ratio."
     )
 
 

@@ -64,6 +64,23 @@ def t_quantile(degrees: float, confidence: float) -> float:
     return NormalDist().inv_cdf((1 + confidence) / 2) * (1 + 1.2 / degrees)
 
 
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Bound the mean that more such figures would have, with 95 % confidence.
+
+    By Student's t of the logarithms, as ``change`` does; of the figures themselves where one is 0
+    or less, which has none. One figure tells no bounds.
+    """
+    if len(values) < 2:
+        return -inf, inf
+    if len(set(values)) == 1:
+        return values[0], values[0]  # as it is, not by way of its logarithm
+    has_logarithms = min(values) > 0
+    found = [log(value) for value in values] if has_logarithms else list(values)
+    half = t_quantile(len(found) - 1, 0.95) * sqrt(variance(found) / len(found))
+    low, high = fmean(found) - half, fmean(found) + half
+    return (exp(low), exp(high)) if has_logarithms else (low, high)
+
+
 def power_law(x: Sequence[float], y: Sequence[float]) -> Fit:
     """Fit a power law to points by least squares of the logarithms; all figures are above 0.
 

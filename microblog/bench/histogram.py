@@ -1,6 +1,7 @@
 """Latencies as HdrHistograms: 1 µs to 10 minutes, three significant digits."""
 
 from collections.abc import Iterable
+from math import exp, lgamma, log, log1p
 
 import numpy as np
 from hdrh.histogram import HdrHistogram
@@ -54,6 +55,42 @@ def tells(name: str, answers: int) -> bool:
     """Whether so many answers tell a percentile; what is none (a mean, a rate) they always do."""
     percent = PERCENTILES.get(name)
     return percent is None or round(answers * (100 - percent) / 100, 6) >= BEYOND
+
+
+def above(histogram: HdrHistogram, milliseconds: float) -> float:
+    """Return the share of latencies above a bound; 0 of an empty histogram."""
+    most = histogram.get_highest_equivalent_value(int(milliseconds * 1000))
+    slower = sum(
+        item.count_at_value_iterated_to
+        for item in histogram.get_recorded_iterator()
+        if item.value_iterated_to > most
+    )
+    return slower / max(histogram.get_total_count(), 1)
+
+
+def chance(found: int, answers: int, share: float) -> float:
+    """Return how likely it is that of so many answers ``found`` or more are beyond a bound.
+
+    Each is with the probability ``share``; where fewer were found than that says, ``found`` or
+    fewer. The binomial distribution's tail, term by term away from its middle.
+    """
+    if not 0 <= found <= answers:
+        return 0.0
+    odds = share / (1 - share)
+    term = exp(
+        lgamma(answers + 1) - lgamma(found + 1) - lgamma(answers - found + 1)
+        + found * log(share) + (answers - found) * log1p(-share)
+    )  # fmt: skip
+    total, is_more = 0.0, found > answers * share
+    while term > 1e-12 * total:
+        total += term
+        if is_more:
+            term *= (answers - found) / (found + 1) * odds
+            found += 1
+        else:
+            term *= found / (answers - found + 1) / odds
+            found -= 1
+    return total
 
 
 def latency(histogram: HdrHistogram) -> Latency:

@@ -257,6 +257,8 @@ def _problems(scenario: Scenario) -> list[str]:
     for target in scenario.targets:
         if target.what not in (*MEASURES, "errors", "dropped", "cpu"):
             found.append(f"a target is for {', '.join(MEASURES)}, errors, dropped or cpu")
+        if target.what in PERCENTILES and target.bound == "at least":
+            found.append("a percentile has a bound that it is at most")
         if target.to and target.what != "cpu":
             found.append("a target in multiples of another side is for cpu")
         for side in filter(None, (target.side, target.to)):

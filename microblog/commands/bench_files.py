@@ -7,6 +7,7 @@ import msgspec
 
 from microblog.bench import result, scale_result
 from microblog.bench.record import RESULTS
+from microblog.bench.report import today
 from microblog.bench.report.pages import Curves, Source
 from microblog.errors import StackError
 from microblog.settings import ROOT
@@ -42,8 +43,8 @@ def read_curves(files: Sequence[Path]) -> list[Curves]:
 
 
 def read_runs(files: Sequence[Path]) -> list[Source]:
-    """Read runs, each with the name of its file."""
-    return [(result.read(file), named(file)) for file in files]
+    """Read runs, each with the name of its file, to be judged by the targets of today."""
+    return [(today.of_run(result.read(file)), named(file)) for file in files]
 
 
 def run_file(name: str | None) -> Path:

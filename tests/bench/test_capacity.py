@@ -16,7 +16,7 @@ from microblog.bench.report.pages import Curves, Source, filled, latest, latest_
 from microblog.bench.result import Cost, Run, read
 from microblog.bench.scale_result import Curve, Point, Scaling
 from microblog.commands.bench_capacity import PAGE
-from microblog.commands.bench_files import kept_curves, named
+from microblog.commands.bench_files import kept_curves, named, read_runs
 from microblog.errors import StackError
 from microblog.settings import ROOT
 from tests.bench import made_up
@@ -286,7 +286,7 @@ def sources(page: str) -> tuple[list[Source], list[Curves]]:
     names = list(dict.fromkeys(re.findall(r"`(bench/results/[^`]+\.json)`", page)))
     curves = [name for name in names if "/scale/" in name]
     return (
-        [(read(ROOT / name), name) for name in names if name not in curves],
+        read_runs([ROOT / name for name in names if name not in curves]),
         [(scale_result.read(ROOT / name), name) for name in curves],
     )
 

@@ -1,5 +1,6 @@
 """Two runs compared: what differs is marked, what is noise is not."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,29 +117,61 @@ def test_the_command_fails_on_a_worse_ratio_only_when_told_to(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("cost", "change"),
+    ("costs", "change"),
     [
-        ("CPU ms", lambda cost: cost.cpu.update(postgres=cost.cpu["postgres"] * 2)),
-        ("WAL B", lambda cost: setattr(cost, "wal_bytes", cost.wal_bytes * 2)),
-        ("buffers", lambda cost: setattr(cost, "buffers_hit", cost.buffers_hit * 2)),
+        ({"CPU ms": 1, "CPU": 2}, lambda cost: cost.cpu.update(postgres=cost.cpu["postgres"] * 2)),
+        ({"WAL B": 1}, lambda cost: setattr(cost, "wal_bytes", cost.wal_bytes * 2)),
+        ({"buffers": 1}, lambda cost: setattr(cost, "buffers_hit", cost.buffers_hit * 2)),
     ],
 )
 def test_a_subject_that_costs_more_is_worse_though_as_fast(
-    before: Run, tmp_path: Path, cost: str, change: Callable[[Cost], None]
+    before: Run, tmp_path: Path, costs: dict[str, int], change: Callable[[Cost], None]
 ) -> None:
     after = copied(before)
     assert strict(before, after, tmp_path)[0] == 0
     for one in after.scenarios[0].subject.rounds:
         change(one.cost)
     worse = [line for line in compare.compare(before, after) if line.mark == "worse"]
-    assert [(line.scenario, line.side, line.cost) for line in worse] == [
-        ("seeds", "timeline", cost)
-    ]
+    assert {(line.scenario, line.side) for line in worse} == {("seeds", "timeline")}
+    assert Counter(line.cost for line in worse) == costs, "CPU beside that of each other side"
     assert strict(before, after, tmp_path)[0] == 1
     for scenario in (*before.scenarios[:1], *after.scenarios[:1]):
         scenario.sides.reverse()  # what a rival costs stops nobody
     assert strict(before, after, tmp_path)[0] == 0
     before.scenarios[0].sides.reverse()
+
+
+def test_a_slow_day_is_nobodys_fault(before: Run, tmp_path: Path) -> None:
+    """Every answer of every side takes half as much CPU again: the machine's mood."""
+    after = copied(before)
+    for scenario in after.scenarios:
+        for side in scenario.sides:
+            for one in side.rounds:
+                one.cost.cpu = {name: 1.5 * used for name, used in one.cost.cpu.items()}
+    lines = [line for line in compare.compare(before, after) if line.cost.startswith("CPU")]
+    assert {line.mark for line in lines if not line.against} == {"worse"}
+    beside = [line for line in lines if line.against]
+    assert {line.mark for line in beside} == {"noise"}
+    assert {(line.scenario, line.side, line.against) for line in beside} >= {
+        ("seeds", "timeline", "constant answer"), ("seeds", "timeline", "pull query"),
+    }  # fmt: skip
+    assert strict(before, after, tmp_path)[0] == 0
+
+
+def test_what_two_rounds_cannot_tell_is_not_marked() -> None:
+    """Three and ten times as slow is slower, but two rounds so far apart know not by how much."""
+    old, new = run(samples=0, rounds=2), run(samples=0, rounds=2)
+    new.scenarios = old.scenarios = [old.scenarios[0]]
+    new = copied(new)
+    for one, factor in zip(new.scenarios[0].subject.rounds, (3, 10), strict=True):
+        one.value /= factor
+    (line,) = (
+        line for line in compare.compare(old, new)
+        if (line.side, line.against, line.cost) == ("timeline", "", "")
+    )  # fmt: skip
+    assert (line.mark, line.change) == ("too few rounds", None)
+    (line, *_) = (line for line in compare.compare(old, new) if line.side == "constant answer")
+    assert line.mark == "noise" and line.change is not None
 
 
 def test_more_memory_is_shown_and_stops_nobody(before: Run, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A fit finds the exponent that is there, and says how sure it is; so does a comparison."""
 
 import random
+from math import inf
 from statistics import NormalDist
 
 import pytest
@@ -85,3 +86,23 @@ def test_a_change_that_is_sure_but_small_is_left_alone() -> None:
 def test_one_round_has_no_spread() -> None:
     with pytest.raises(ValueError, match="two rounds or more"):
         fit.change([1.0], [2.0, 2.1])
+
+
+def test_the_interval_of_a_mean_holds_it_in_about_19_of_20_cases() -> None:
+    for rounds in (2, 3, 5):
+        held = 0
+        for seed in range(400):
+            rng = random.Random(seed)
+            low, high = fit.interval([3 * rng.lognormvariate(0, 0.1) for _ in range(rounds)])
+            held += low <= 3 <= high
+        assert 0.92 <= held / 400 <= 0.98, rounds
+
+
+def test_an_interval_is_wide_of_two_figures_and_none_of_one() -> None:
+    low, high = fit.interval([0.9, 1.0])
+    assert low < 0.5 and high > 1.8
+    assert fit.interval([0.7, 0.7]) == (0.7, 0.7)
+    assert fit.interval([1.0]) == fit.interval([]) == (-inf, inf)
+    assert fit.interval([0.0, 0.0, 0.0]) == (0.0, 0.0)
+    low, high = fit.interval([0.0, 800.0, 820.0])
+    assert low < 0 and high > 820

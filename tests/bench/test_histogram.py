@@ -1,6 +1,6 @@
 """Percentiles come out as the distributions they are drawn from say."""
 
-from math import log
+from math import comb, log
 
 import numpy as np
 import pytest
@@ -75,3 +75,26 @@ def test_a_percentile_is_told_by_ten_answers_beyond_it(name: str, enough: int) -
     assert histogram.tells(name, enough)
     assert not histogram.tells(name, enough - 1)
     assert histogram.tells("mean", 1) and histogram.tells("rate", 1)
+
+
+def test_answers_above_a_bound_are_counted() -> None:
+    found = histogram.of([0.010] * 70 + [0.050] * 10 + [0.051] * 20)
+    assert histogram.above(found, 50) == 0.2
+    assert histogram.above(found, 60) == 0
+    assert histogram.above(found, 5) == 1
+    assert histogram.above(histogram.empty(), 5) == 0
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.5])
+def test_the_chance_of_a_count_is_that_of_the_binomial_distribution(share: float) -> None:
+    each = [comb(195, k) * share**k * (1 - share) ** (195 - k) for k in range(196)]
+    for found in (0, 1, 5, 10, 59, 100, 195):
+        expected = sum(each[found:]) if found > 195 * share else sum(each[: found + 1])
+        assert histogram.chance(found, 195, share) == pytest.approx(expected, rel=1e-9), found
+
+
+def test_the_chance_of_a_count_is_known_of_very_many_answers() -> None:
+    assert histogram.chance(10_000, 1_000_000, 0.01) == pytest.approx(0.5, abs=0.01)
+    assert histogram.chance(10_232, 1_000_000, 0.01) == pytest.approx(0.01, abs=0.001)
+    assert histogram.chance(900_000, 1_000_000, 0.01) == 0
+    assert histogram.chance(0, 0, 0.01) == 1

@@ -2,16 +2,17 @@
 
 import re
 
-from microblog.bench import record, result
+from microblog.bench import record
 from microblog.bench.report import figures, reasons
 from microblog.bench.result import ScenarioResult
 from microblog.bench.scenario import files
+from microblog.commands.bench_files import read_runs
 
 
 def newest() -> dict[tuple[str, str], ScenarioResult]:
     """Return of each scenario and network the last result that is kept."""
-    runs = [result.read(file) for file in sorted(record.RESULTS.glob("*.json"))]
-    return {(one.name, run.data.preset): one for run in runs for one in run.scenarios}
+    runs = read_runs(sorted(record.RESULTS.glob("*.json")))
+    return {(one.name, run.data.preset): one for run, _ in runs for one in run.scenarios}
 
 
 def test_each_target_that_is_missed_has_a_reason() -> None:

@@ -219,6 +219,10 @@ def test_the_quick_pass_is_a_part_of_all() -> None:
             ("[all]", '[[targets]]\nwhat = "p99"\nvalue = 1\nbound = "at most"\nside = "x"\n[all]'),
             "a target is for 'x', which is no side",
         ),
+        (
+            ("[all]", '[[targets]]\nwhat = "p99"\nvalue = 1\nbound = "at least"\n[all]'),
+            "a percentile has a bound that it is at most",
+        ),
         (("rate = 30", 'stack = "cloud"'), "'another': stack is one of direct, pooled"),
         (("rate = 30", 'stack = "pooled-two"'), "stack is one of direct, pooled, replica, not"),
         (("rate = 30", "instances = 0"), "'another': instances is 1 to 64, not 0"),

@@ -1,15 +1,24 @@
 """The figures of a report, drawn from a run: merged histograms, costs per request, verdicts."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
 from hdrh.histogram import HdrHistogram
+from msgspec.structs import replace
 
-from microblog.bench import histogram
+from microblog.bench import fit, histogram
 from microblog.bench.report import reasons, words
-from microblog.bench.result import Latency, Ratio, Round, ScenarioResult, Side, Target
+from microblog.bench.result import (
+    PERCENTILES,
+    Latency,
+    Ratio,
+    Round,
+    ScenarioResult,
+    Side,
+    Target,
+)
 
 PROCESSES = ("postgres", "postgrest", "haproxy", "pgbouncer", "worker", "redis", "generator")
 DATABASE = ("postgres", "worker")
@@ -22,6 +31,8 @@ USED = {
 }
 Mark = Literal["reached", "undecided", "missed"]
 SIGNS: dict[Mark, str] = {"reached": "✓", "undecided": "?", "missed": "✗"}
+BY_CHANCE = 0.01  # how likely a count of answers is at the bound, below which it tells
+TELLING = 10.0  # times as wide, an interval tells nothing
 OUTSIDE = ("others", "harness")  # strangers, and this program itself: no part of a cost
 
 
@@ -29,8 +40,8 @@ OUTSIDE = ("others", "harness")  # strangers, and this program itself: no part o
 class Verdict:
     """Whether one target was reached: what it asks for, what was found, and why it was not.
 
-    Undecided is what lies among what the rounds found, and what one round found alone: the next
-    run may say otherwise.
+    Undecided is what the rounds are too few, or too far apart, to tell: the next run may say
+    otherwise.
     """
 
     asked: str
@@ -45,21 +56,60 @@ class Verdict:
         return SIGNS[self.mark]
 
 
-def mark(
-    middle: float, spread: Iterable[float], bound: float, *, least: bool, once: bool = False
-) -> Mark:
-    """Judge a figure and what it was in each round by a bound, the ``least`` or the most it may be.
+def mark(rounds: Sequence[float], bound: float, *, least: bool, once: bool = False) -> Mark:
+    """Judge what a figure was in each round by a bound, the ``least`` or the most it may be.
 
-    It is undecided where some rounds are on one side of the bound and some on the other, and where
-    there was one round, of which nobody knows how far the next would be from it: unless the figure
-    is one that is asked for ``once``. An empty spread is that of a count of all rounds, which is
-    what it is.
+    It is decided where the whole interval of the rounds' mean lies on one side of the bound: of
+    two rounds that is wide, and one alone has none, unless the figure is one that is asked for
+    ``once``.
     """
-    rounds = list(spread)
-    found, alone = rounds or [middle], len(rounds) == 1
-    if min(found) < bound < max(found) or (alone and not once):
-        return "undecided"
-    return "reached" if (middle >= bound if least else middle <= bound) else "missed"
+    low, high = fit.interval(rounds)
+    if once and len(rounds) == 1:
+        low = high = rounds[0]
+    if low >= bound if least else high <= bound:
+        return "reached"
+    return "missed" if (high < bound if least else low > bound) else "undecided"
+
+
+@dataclass(frozen=True)
+class Tail:
+    """The answers of several rounds that took longer than a bound on a percentile allows few to.
+
+    ``share`` of the ``answers`` did. ``rounds`` has the same of each round.
+    """
+
+    share: float
+    answers: int
+    rounds: list[tuple[float, int]]
+
+    def mark(self, name: str) -> Mark:
+        """Judge by counting: so many or so few beyond the percentile must be more than chance.
+
+        And rounds with answers enough must agree: the answers of one have its mood in common.
+        """
+        allowed = 1 - PERCENTILES[name] / 100
+        telling = [share for share, answers in self.rounds if histogram.tells(name, answers)]
+        is_disputed = bool(telling) and min(telling) <= allowed < max(telling)
+        slower = round(self.share * self.answers)
+        by_chance = histogram.chance(slower, self.answers, allowed) >= BY_CHANCE
+        if len(self.rounds) < 2 or is_disputed or by_chance:
+            return "undecided"
+        return "reached" if self.share <= allowed else "missed"
+
+
+def tail(side: Side, operation: str, milliseconds: float) -> Tail:
+    """Count a side's answers above a bound.
+
+    By the histograms' shares: wrk's have more in them than there were answers.
+    """
+    rounds = []
+    for one in side.rounds:
+        part = replace(side, rounds=[one])
+        found = merged(part, operation)
+        if found.get_total_count():
+            rounds.append((histogram.above(found, milliseconds), answers(part, operation)))
+    share = histogram.above(merged(side, operation), milliseconds)
+    return Tail(share, sum(count for _, count in rounds), rounds)
 
 
 @dataclass(frozen=True)
@@ -150,7 +200,7 @@ def compared(scenario: ScenarioResult, side: Side) -> str:
     ratio = next((one for one in scenario.ratios if one.to == side.name), None)
     if ratio is None:
         return ""
-    return words.spread(ratio) if tells(scenario, scenario.subject.name, ratio.to) else "–"
+    return words.ratio(ratio) if tells(scenario, scenario.subject.name, ratio.to) else "–"
 
 
 def _middle(values: Iterable[float]) -> float:
@@ -238,8 +288,8 @@ def _core_seconds(one: Round) -> float:
 def of_side(side: Side, what: str, of: str = "") -> float:
     """Return what a target speaks of: rate, figure, errors, dropped, or a percentile in ms.
 
-    Rates, figures, CPU and percentiles, those of the operation ``of``, are the median of the
-    rounds; errors and dropped are of all rounds.
+    Rates, figures and CPU are the median of the rounds; percentiles, those of the operation ``of``,
+    are of all answers, as are errors and dropped.
     """
     if what == "errors":
         return sum(sum(one.errors.values()) for one in side.rounds)
@@ -247,7 +297,10 @@ def of_side(side: Side, what: str, of: str = "") -> float:
         return sum(one.errors.get("timeout", 0) for one in side.rounds)
     if what == "dropped":
         return sum(one.dropped for one in side.rounds)
-    return _middle(_of_rounds(side, what, of))
+    if what in ("rate", "figure", "cpu"):
+        return _middle(_of_rounds(side, what, of))
+    found: float = getattr(latency(side, of), what)
+    return found
 
 
 def _of_rounds(side: Side, what: str, of: str = "") -> list[float]:
@@ -268,6 +321,17 @@ def _of_rounds(side: Side, what: str, of: str = "") -> list[float]:
 
 def verdict(side: Side, target: Target, scenario: ScenarioResult | None = None) -> Verdict:
     """Judge one bound."""
+    asked = words.bound(target, scenario.unit if scenario else "")
+    if target.side:
+        asked = f"{target.side}: {asked}"
+    judge = _by_count if target.what in PERCENTILES else _by_rounds
+    judged, told = judge(side, target, scenario)
+    reason = reasons.why(scenario.name, asked) if scenario and judged == "missed" else ""
+    return Verdict(asked, told, judged, target.source, reason)
+
+
+def _by_rounds(side: Side, target: Target, scenario: ScenarioResult | None) -> tuple[Mark, str]:
+    """Judge a bound by what was found in each round, or in all; also tell it."""
     rounds = _of_rounds(side, target.what, target.of)
     found = of_side(side, target.what, target.of)
     if target.to and scenario is not None:
@@ -275,44 +339,74 @@ def verdict(side: Side, target: Target, scenario: ScenarioResult | None = None) 
         pairs = zip(rounds, _of_rounds(other, target.what, target.of), strict=False)
         rounds = [a / b for a, b in pairs if b]
         found = _middle(rounds)
-    least, once = target.bound == "at least", target.what == "figure"
-    judged = mark(found, rounds, target.value, least=least, once=once)
-    told_of = histogram.tells(target.what, answers(side, target.of))
-    judged = judged if told_of else "undecided"
-    asked = words.bound(target, scenario.unit if scenario else "")
-    if target.side:
-        asked = f"{target.side}: {asked}"
-    reason = "" if judged == "reached" or scenario is None else reasons.why(scenario.name, asked)
+    is_count = target.what in ("errors", "timeouts", "dropped")
+    least, once = target.bound == "at least", is_count or target.what == "figure"
     shown = words.times if target.to else words.number
-    told = shown(found)
-    if len(rounds) > 1:
-        told += f" ({shown(min(rounds))} to {shown(max(rounds))})"
-    elif rounds and not once:
+    return _judged(found, [found] if is_count else rounds, target.value, target.aim,
+                   least=least, once=once, shown=shown)  # fmt: skip
+
+
+def _judged(
+    middle: float,
+    rounds: Sequence[float],
+    bound: float,
+    aim: float | None,
+    *,
+    least: bool,
+    once: bool,
+    shown: Callable[[float], str],
+) -> tuple[Mark, str]:
+    """Judge a figure by its bound, and tell it with its spread and what the aim is."""
+    judged = mark(rounds, bound, least=least, once=once)
+    told = words.spread(middle, rounds, shown)
+    if len(rounds) == 1 and not once:
+        told += f" ({words.ONE_ROUND})"
+    elif judged == "undecided" and rounds:
+        low, high = fit.interval(rounds)
+        is_wide = low <= 0 or high > TELLING * low
+        told += f", {words.TOO_FAR if is_wide else f'95 %: {shown(low)} to {shown(high)}'}"
+    if aim is not None:
+        told += f", the aim of {shown(aim)} {mark(rounds, aim, least=least, once=once)}"
+    return judged, told
+
+
+def _by_count(side: Side, target: Target, _: ScenarioResult | None) -> tuple[Mark, str]:
+    """Judge a bound on a percentile by the answers above it; also tell it."""
+    counted = tail(side, target.of, target.value)
+    judged = counted.mark(target.what)
+    has_told = histogram.tells(target.what, counted.answers)
+    rounds = _of_rounds(side, target.what, target.of)
+    parts = []
+    if has_told:
+        parts.append(words.spread(of_side(side, target.what, target.of), rounds, words.number))
+    if judged == "undecided" or not has_told:
+        parts.append(
+            f"{words.number(100 * counted.share)} % of {words.number(counted.answers)} answers "
+            f"above {words.number(target.value)} ms"
+        )
+    told = ", ".join(parts)
+    if len(rounds) == 1:
         told += f" ({words.ONE_ROUND})"
     if target.aim is not None:
-        hit = mark(found, rounds, target.aim, least=least, once=once)
-        told += f", the aim of {shown(target.aim)} {hit}"
-    told = told if told_of else words.TOO_FEW
-    return Verdict(asked, told, judged, target.source, reason)
+        aimed = tail(side, target.of, target.aim).mark(target.what)
+        told += f", the aim of {words.number(target.aim)} {aimed}"
+    return judged, told
 
 
 def reached(ratio: Ratio, scenario: ScenarioResult) -> Mark | None:
     """Whether a ratio is what its target asks for; None where it has none, or nothing ran."""
     if ratio.target is None or not ratio.values:
         return None
-    return _within(ratio, ratio.target, scenario)
+    return _of_ratio(ratio, ratio.target, scenario)[0]
 
 
-def _within(ratio: Ratio, bound: float, scenario: ScenarioResult) -> Mark:
+def _of_ratio(ratio: Ratio, bound: float, scenario: ScenarioResult) -> tuple[Mark, str]:
+    """Judge a ratio round by round; also tell it."""
     if not tells(scenario, scenario.subject.name, ratio.to):
-        return "undecided"
-    return mark(
-        ratio.median,
-        ratio.values,
-        bound,
-        least=scenario.better == "higher",
-        once=scenario.measure == "figure",
-    )
+        return "undecided", words.TOO_FEW
+    return _judged(ratio.median, ratio.values, bound, ratio.aim,
+                   least=scenario.better == "higher", once=scenario.measure == "figure",
+                   shown=words.times)  # fmt: skip
 
 
 def verdicts(scenario: ScenarioResult) -> list[Verdict]:
@@ -325,20 +419,12 @@ def verdicts(scenario: ScenarioResult) -> list[Verdict]:
         and (not target.to or sides[target.to].rounds)
     ]
     for ratio in scenario.ratios:
-        found_to_be = reached(ratio, scenario)
-        if found_to_be is not None:
+        if ratio.target is not None and ratio.values:
             bound = "at least" if scenario.better == "higher" else "at most"
-            asked = f"{bound} {words.times(ratio.target or 0)} {ratio.to}"
-            found = words.spread(ratio)
-            if len(ratio.values) == 1 and scenario.measure != "figure":
-                found += f" ({words.ONE_ROUND})"
-            if ratio.aim is not None:
-                hit = _within(ratio, ratio.aim, scenario)
-                found += f", the aim of {words.times(ratio.aim)} {hit}"
-            if not tells(scenario, scenario.subject.name, ratio.to):
-                found = words.TOO_FEW
-            reason = "" if found_to_be == "reached" else reasons.why(scenario.name, asked)
-            judged.append(Verdict(asked, found, found_to_be, "", reason))
+            asked = f"{bound} {words.times(ratio.target)} {ratio.to}"
+            found, told = _of_ratio(ratio, ratio.target, scenario)
+            reason = reasons.why(scenario.name, asked) if found == "missed" else ""
+            judged.append(Verdict(asked, told, found, "", reason))
     return judged
 
 

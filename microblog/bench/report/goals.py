@@ -1,6 +1,6 @@
 """What was to be reached, and whether it was: the table of the README."""
 
-from microblog.bench.report import figures, words
+from microblog.bench.report import figures, today, words
 from microblog.bench.report.pages import NOTHING, table
 from microblog.bench.result import Run, ScenarioResult
 
@@ -17,16 +17,18 @@ GOALS = (  # in this order
 def markdown(run: Run) -> str:
     """Return a line for each bound, with the reason where one was missed; words where none is."""
     there = {one.name: one for one in run.scenarios}
-    rows = [row for name in GOALS if name in there for row in _rows(there[name])]
+    shown = [there[name] for name in GOALS if name in there]
+    rows = [row for one in shown for row in _rows(one)]
     if not rows:
         return NOTHING
-    judged = [figures.verdicts(there[name]) for name in GOALS if name in there]
-    marks = figures.counted(one for some in judged for one in some)
-    return (
-        f"Of {len(rows)}: {marks['reached']} reached, {marks['undecided']} undecided (?: what was "
-        "to be reached lies among what the rounds found, or there was one round only), "
-        f"{marks['missed']} missed.\n\n" + table(["what", "to reach", "found", "rounds", ""], rows)
-    )
+    marks = figures.counted(each for one in shown for each in figures.verdicts(one))
+    parts = [
+        f"Of {len(rows)}: {marks['reached']} reached, {marks['undecided']} undecided (?: the "
+        f"rounds are too few, or too far apart, to tell), {marks['missed']} missed.",
+        table(["what", "to reach", "found", "rounds", ""], rows),
+        *(f"{one.title}: {text}" for one in shown for text in today.said(one)),
+    ]
+    return "\n\n".join(parts)
 
 
 def _rows(scenario: ScenarioResult) -> list[list[str]]:

@@ -55,7 +55,7 @@ def _by_peak(curve: Curve) -> Verdict | None:
     return Verdict(
         asked,
         f"{share:.0%} ({min(shares):.0%} to {max(shares):.0%}) at {words.number(lowest.x)}",
-        mark(share, shares, curve.least_of_peak, least=True),
+        mark(shares, curve.least_of_peak, least=True),
     )
 
 

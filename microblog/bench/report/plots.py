@@ -117,7 +117,7 @@ def overview(scenarios: Sequence[ScenarioResult]) -> str:
                 markeredgewidth=1.6,
                 clip_on=False,
             ),
-            f"{scenario.title}: {scenario.subject.name} is {words.spread(ratio)} {ratio.to}",
+            f"{scenario.title}: {scenario.subject.name} is {words.ratio(ratio)} {ratio.to}",
         )
         if ratio.target:
             aim = ratio.target**upside

@@ -1,11 +1,12 @@
 """Figures as people read them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from microblog.bench import histogram
 from microblog.bench.result import Latency, Ratio, Round, ScenarioResult, Side, Target
 
 TOO_FEW = "–, too few answers beyond it"  # of a percentile
+TOO_FAR = "too few rounds, too far apart"
 ONE_ROUND = "one round, which decides nothing"
 UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 MEASURES = {
@@ -55,13 +56,16 @@ def times(value: float) -> str:
     return f"{value:.2f}×" if value < 10 else f"{value:,.0f}×" if value >= 100 else f"{value:.1f}×"
 
 
-def spread(ratio: Ratio) -> str:
-    """Write a ratio with what it was in the least and in the largest round."""
-    if not ratio.values:
-        return "–"
-    if len(ratio.values) == 1:
-        return times(ratio.median)
-    return f"{times(ratio.median)} ({times(ratio.low)} to {times(ratio.high)})"
+def spread(middle: float, rounds: Sequence[float], shown: Callable[[float], str]) -> str:
+    """Write a figure with what it was in the least and in the largest round."""
+    if len(rounds) < 2:
+        return shown(middle)
+    return f"{shown(middle)} ({shown(min(rounds))} to {shown(max(rounds))})"
+
+
+def ratio(one: Ratio) -> str:
+    """Write a ratio with its spread; a dash where nothing is a multiple of anything."""
+    return spread(one.median, one.values, times) if one.values else "–"
 
 
 def percentiles(latency: Latency, answers: int, *names: str) -> list[str]:
