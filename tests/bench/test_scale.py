@@ -193,7 +193,12 @@ def test_rounds_of_a_size_do_not_narrow_the_interval() -> None:
 
 @pytest.mark.parametrize(
     ("last", "mark"),
-    [([95, 96, 99], "reached"), ([85, 92, 95], "undecided"), ([60, 70, 80], "missed")],
+    [
+        ([95, 96, 99], "reached"),
+        ([85, 92, 95], "undecided"),
+        ([60, 70, 80], "undecided"),
+        ([65, 70, 75], "missed"),
+    ],
 )
 def test_a_rate_must_not_fall_beyond_its_peak(last: list[float], mark: str) -> None:
     points = [
