@@ -83,6 +83,7 @@ class Meter:
         self.cost = Cost(
             cpu={kind: round(seconds, 3) for kind, seconds in used.items()},
             cpu_idle=round(machine.idle - self._machine.idle, 3),
+            cores=psutil.cpu_count() or 1,
             memory={kind: _memory(pids) for kind, pids in self.pids.items()},
             memory_rest=self._rest,
             memory_peak=self._peak.most,

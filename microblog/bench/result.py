@@ -59,8 +59,10 @@ class Cost(msgspec.Struct, kw_only=True):
     ``cpu`` is by process (postgres, postgrest, haproxy, pgbouncer, worker, redis, generator), with
     ``harness``: what starting the generator and adding up took, and ``others``: what everybody else
     on the machine used meanwhile, which tells how quiet it was.
-    ``cpu_idle`` is what nobody used. ``memory`` is the proportional set size after the round, of
-    each kind of process that was started for the run, whether the side uses it or not.
+    ``generator`` is what its own processes used during the load alone.
+    ``cpu_idle`` is what nobody used, of all ``cores`` (0 in files from before they were kept; there
+    generator is all that was run). ``memory`` is the proportional set size after the round, of each
+    kind of process that was started for the run, whether the side uses it or not.
     ``memory_rest`` and ``memory_peak`` are what processes had to themselves (resident, not shared)
     right before the load, and the most that was seen during it; of each process by itself.
     Buffers are of 8 kB; WAL is that of the whole cluster.
@@ -68,6 +70,7 @@ class Cost(msgspec.Struct, kw_only=True):
 
     cpu: dict[str, float] = {}
     cpu_idle: float = 0.0
+    cores: int = 0
     memory: dict[str, int] = {}
     memory_rest: dict[str, int] = {}
     memory_peak: dict[str, int] = {}

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from math import inf
@@ -22,7 +21,7 @@ from rich.progress import (
 from microblog.bench import check, histogram, record, result, twip_check
 from microblog.bench.bed import Bed
 from microblog.bench.cost import Meter
-from microblog.bench.generators import Job, Outcome, generate, wrk
+from microblog.bench.generators import Job, Outcome, generate, k6, process, vegeta, wrk
 from microblog.bench.result import Operation, Round, Run, ScenarioResult, Side
 from microblog.bench.scenario import Load, Scenario, Users, drawn, uses
 from microblog.errors import StackError
@@ -39,7 +38,8 @@ NO_TIME = "no time was left for it"
 AUTHORS = Users(kind="any", popularity="uniform")
 
 T = TypeVar("T")
-BLIND = ("wrk", "vegeta", "k6")  # generators that do not hand out answers
+# Generators that do not hand out answers.
+BLIND = {"wrk": wrk.generate, "vegeta": vegeta.generate, "k6": k6.generate}
 PROBE_RATE = 2.5  # requests per second beside them, whose answers are kept
 AFTERWARDS = 1.0  # seconds
 CROWD = 8  # connections from which such a request is no guest that is noticed
@@ -367,7 +367,7 @@ class Turner:
         fallbacks = bed.fallbacks()
         with bed.worker(load.worker), Meter(bed.connection, bed.pids()) as meter:
             outcome = self.send(job)
-            meter.generator = outcome.cpu or None
+            meter.generator = outcome.cpu
             left = bed.queued()
             wrong = bed.prove(load.at_end)
             if load.queue:  # what was queued on purpose is not waited for
@@ -463,8 +463,9 @@ class Turner:
     def send(self, job: Job) -> Outcome:
         """Generate the load; where answers cannot be had, a few requests beside it get some.
 
-        They are sent beside each side of a scenario, or ratios would tell of them. Beside a few
-        connections they would be half of the load: there they come right after it.
+        They are sent beside each side of a scenario, or ratios would tell of them; what sends them
+        has started before the load begins. Beside a few connections they would be half of the load:
+        there they come right after it.
         """
         checked = any(call.check for side in self.scenario.sides for call in side.calls)
         if job.load.sends not in BLIND or not checked:
@@ -480,10 +481,9 @@ class Turner:
                 watch, seconds=AFTERWARDS, load=replace(probe, rate=SAMPLES / AFTERWARDS)
             )
             return replace(outcome, samples=generate(after).samples)
-        with ThreadPoolExecutor(1) as pool:
-            watched = pool.submit(generate, watch)
-            outcome = generate(job)
-            return replace(outcome, samples=watched.result().samples)
+        with process.Held("own_worker", watch) as beside:
+            outcome = BLIND[job.load.sends](job, beside.begin)
+            return replace(outcome, samples=beside.outcome().samples)
 
     def value(self, outcome: Outcome, settle: float = 0.0) -> float:
         """Return what the scenario measures: answers per second, or milliseconds.

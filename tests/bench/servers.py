@@ -37,6 +37,7 @@ class Known:
     ``/status/N`` is answered with that status (302 leads to ``/``), ``/close`` not at all,
     ``/tagged`` with 304 where the request has its tag, until ``changes_after`` requests have been
     seen.
+    The first ``mute`` connections that ask are never answered.
     ``stall`` is how long it lasts and ``stall_after`` when it begins, in seconds from the first
     request. ``delay`` holds every request for so long. ``seen`` are the request lines, ``asked``
     the whole requests.
@@ -46,11 +47,13 @@ class Known:
     stall_after: float = 0.0
     delay: float = 0.0
     changes_after: float = math.inf
+    mute: int = 0
     port: int = 0
     seen: list[str] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     first: float | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
+    over: threading.Event = field(default_factory=threading.Event)
 
     def hold(self) -> None:
         """Keep a request that comes within the stall until its end."""
@@ -67,8 +70,16 @@ class Known:
 def _handler(known: Known) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        asked = False
 
         def do_GET(self, body: str = "") -> None:
+            with known.lock:
+                mute, known.mute = known.mute > 0 and not self.asked, known.mute - (not self.asked)
+            self.asked = True
+            if mute:
+                known.over.wait()
+                self.close_connection = True
+                return
             known.hold()
             with known.lock:
                 known.seen.append(self.requestline)
@@ -115,6 +126,7 @@ def serving(**behaviour: float) -> Iterator[Known]:
         try:
             yield known
         finally:
+            known.over.set()
             server.shutdown()
             thread.join()
 

@@ -1,12 +1,14 @@
 """Generators against a server whose behaviour is known."""
 
+import signal
 from pathlib import Path
 
+import psutil
 import pytest
 from msgspec.structs import replace
 
 from microblog.bench import histogram
-from microblog.bench.generators import generate, own, pgbench
+from microblog.bench.generators import generate, own, pgbench, process
 from microblog.bench.generators.requests import Requests
 from microblog.bench.scenario import Call, Script
 from microblog.errors import StackError
@@ -155,6 +157,41 @@ def test_who_changes_their_follows_is_remembered(people: str) -> None:
     assert outcome.unsteady
 
 
+# -- one that stands beside another --------------------------------------------------------------
+
+
+def test_what_is_held_has_started_before_it_begins(people: str) -> None:
+    """Most of its CPU time is that of its imports."""
+    with serving() as known:
+        before = process.children_cpu()
+        one = job(known, people, rate=10.0, clients=2)
+        with process.Held("own_worker", one) as held:
+            times = psutil.Process(held.process.pid).cpu_times()
+            started = times.user + times.system
+            assert not known.seen
+            held.begin()
+            outcome = held.outcome()
+        assert outcome.count == len(known.seen) > 0
+    assert 0 < process.children_cpu() - before - started < started / 2
+
+
+def test_what_is_held_and_cannot_start_says_why(tmp_path: Path) -> None:
+    with serving() as known, pytest.raises(StackError, match="own_worker did not start") as said:
+        process.Held("own_worker", job(known, str(tmp_path / "nobody")))
+    assert "No such file" in str(said.value)
+
+
+def test_what_is_held_ends_with_its_block(people: str) -> None:
+    with serving() as known:
+        with (
+            pytest.raises(StackError, match="wrk"),
+            process.Held("own_worker", job(known, people)) as held,
+        ):
+            raise StackError("wrk failed")
+        assert held.process.returncode == -signal.SIGKILL
+        assert not known.seen
+
+
 # -- pgbench ---------------------------------------------------------------------------------------
 
 
@@ -185,6 +222,7 @@ def test_pgbench_runs_a_mix_with_variables(
     scripts = [Script(name="one", file="one.sql", weight=3), Script(name="two", file="two.sql")]
     settings = database.settings
     made = job(Known(), "", calls=[], scripts=scripts, variables={"extra": 5}, clients=2)
+    before = process.children_cpu()
     outcome = generate(
         replace(
             made,
@@ -192,6 +230,7 @@ def test_pgbench_runs_a_mix_with_variables(
             pgbench=str(settings.pg_bin / "pgbench"),
         )
     )
+    assert 0 < outcome.cpu <= process.children_cpu() - before
     one, two = outcome.operations["one"].count, outcome.operations["two"].count
     assert one / (one + two) == pytest.approx(0.75, abs=0.1)
     assert not outcome.errors

@@ -187,7 +187,10 @@ def test_the_cost_of_a_request_is_without_strangers_and_the_harness() -> None:
     assert found.cpu == {"postgres": 2.0, "haproxy": 1.0, "generator": 5.0}
     assert found.stack_cpu == pytest.approx(3.0)
     assert found.wal_bytes == 10
-    assert found.generator_share == pytest.approx(1 / 8)
+    assert found.generator_share == pytest.approx(1 / 8), "of all that was, where cores are unknown"
+    one.cost.cores = 2
+    share = figures.spent(side).generator_share
+    assert share == pytest.approx(1 / (2 * one.seconds)), "of the load, not of what is around it"
     assert found.others == pytest.approx(2 / 8)
 
 

@@ -1,11 +1,12 @@
 """wrk against a server whose behaviour is known, and what is made of its words."""
 
 import random
+from pathlib import Path
 
 import pytest
 
 from microblog.bench import histogram
-from microblog.bench.generators import generate, wrk
+from microblog.bench.generators import generate, process, wrk
 from microblog.bench.generators.job import Outcome
 from microblog.bench.scenario import Call, Load
 from microblog.errors import MissingProgramError, StackError
@@ -17,6 +18,7 @@ SAID = (
     "Running 3s test\n"
     'JSON {"latencies":[[1000,90],[2000,10]],"seconds":[[12,30],[11,5],[13,40],[14,25]],'
     '"statuses":[[200,100],[503,4]],"requests":104,"duration":2000000,"sending":3000000,'
+    '"answering":2900000,"waited":5700000,"cpu":0.25,'
     '"connect":0,"read":2,"write":0,"timeout":0}'
 )
 
@@ -91,6 +93,109 @@ def test_a_connection_that_is_closed_is_a_read_error(people: str) -> None:
 
 
 @needs_wrk
+@pytest.mark.parametrize("mute", [0, 1, 3])
+def test_a_connection_that_is_never_answered_is_an_error(people: str, mute: int) -> None:
+    """wrk says nothing of it: neither an error nor a latency."""
+    with serving(delay=0.005, mute=mute) as known:
+        outcome = generate(job(known, people, generator="wrk", threads=2, seconds=2.0))
+    assert outcome.errors == ({wrk.NO_ANSWER: mute} if mute else {})
+    assert seen(outcome) == outcome.count > 50
+
+
+@needs_wrk
+def test_a_server_that_answers_nobody_is_no_round_without_errors(people: str) -> None:
+    with serving(mute=4) as known:
+        outcome = generate(job(known, people, generator="wrk"))
+    assert (outcome.count, outcome.errors) == (0, {wrk.NO_ANSWER: 4})
+
+
+@needs_wrk
+def test_a_long_stall_of_all_is_no_connection_without_an_answer(people: str) -> None:
+    """Nor one at the end: it is over when the next answer comes, and nobody knows of none."""
+    for after in (0.4, 0.8):
+        with serving(delay=0.005, stall=0.6, stall_after=after) as known:
+            outcome = generate(job(known, people, generator="wrk"))
+        assert not outcome.errors
+
+
+# -- what wrk itself used ------------------------------------------------------------------------
+
+# get.lua, and before its end: each latency with its count, as wrk gives the i-th; or, with as many
+# more of them within a second, how many seconds it takes to ask for each of them so.
+ASKING = """
+dofile("{script}")
+local theirs, ffi = done, require("ffi")
+function done(summary, latency, requests)
+  local file = io.open("{file}", "w")
+  if {more} == 0 then
+    for i = 1, #latency do
+      file:write(string.format("%d %d\\n", latency(i)))
+    end
+  else
+    local stats = ffi.cast("bench_stats **", latency)[0]
+    local first = tonumber(stats.min)
+    for i = first, first + 25 * ({more} - 1), 25 do
+      stats.data[i] = stats.data[i] + 1
+    end
+    stats.max = math.max(tonumber(stats.max), first + 25 * ({more} - 1))
+    local begun, step = os.clock(), math.floor(#latency / 100)
+    for i = step, #latency, step do
+      latency(i)
+    end
+    file:write(string.format("%.6f\\n", (os.clock() - begun) * step))
+  end
+  file:close()
+  theirs(summary, latency, requests)
+end
+"""
+
+
+def asking(folder: Path, monkeypatch: pytest.MonkeyPatch, more: int) -> Path:
+    """Have wrk run ASKING; return the file that it writes."""
+    script = folder / "wrk" / "get.lua"
+    script.parent.mkdir()
+    file = folder / "said"
+    script.write_text(ASKING.format(script=wrk.BENCH / "wrk" / "get.lua", file=file, more=more))
+    monkeypatch.setattr(wrk, "BENCH", folder)
+    return file
+
+
+@needs_wrk
+def test_latencies_are_those_that_wrk_gives_one_by_one(
+    people: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = asking(tmp_path, monkeypatch, 0)
+    with serving() as known:
+        outcome = generate(job(known, people, generator="wrk", threads=2))
+    pairs = [line.split() for line in file.read_text().splitlines()]
+    assert len(pairs) > 50
+    of_wrk = histogram.of_counts((int(micros), int(count)) for micros, count in pairs)
+    assert outcome.operations["get"].histogram == histogram.encode(of_wrk)
+
+
+@needs_wrk
+def test_many_latencies_are_read_at_once_and_are_not_the_load_s_cpu(
+    people: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = asking(tmp_path, monkeypatch, 40_000)
+    with serving(delay=0.02) as known:
+        before = process.children_cpu()
+        outcome = generate(job(known, people, generator="wrk"))
+        beside = process.children_cpu() - before - outcome.cpu
+    assert in_histogram(outcome) > 40_000
+    assert 0 < beside < float(file.read_text()) / 10
+
+
+@needs_wrk
+def test_wrk_s_cpu_is_that_of_its_load(people: str) -> None:
+    with serving() as known:
+        before = process.children_cpu()
+        outcome = generate(job(known, people, generator="wrk", clients=2))
+        used = process.children_cpu() - before
+    assert 0 < outcome.cpu <= used + 0.01
+
+
+@needs_wrk
 def test_tags_are_asked_for_once_so_that_a_measured_round_begins_with_them(people: str) -> None:
     call = Call(name="tagged", path="/tagged", conditional=1.0)
     with serving() as known:
@@ -120,6 +225,7 @@ def test_what_wrk_says_is_read_whole() -> None:
     tally = outcome.operations["timeline"]
     assert (tally.count, outcome.seconds) == (100, 3.0)
     assert tally.errors == {"read": 2, "status 503": 4}
+    assert outcome.cpu == 0.25
     assert outcome.over_time == [30, 40], "whole seconds only, in order"
     assert wrk.parse(LOAD, SAID.replace("3000000", "1000000")).seconds == 2.0, "the longer of both"
     assert histogram.latency(outcome.all_latencies()).p50 == pytest.approx(1.0, rel=0.001)

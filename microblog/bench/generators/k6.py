@@ -32,7 +32,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import compress
@@ -113,8 +113,11 @@ def version() -> str:
     return words[1].removeprefix("v") if len(words) > 1 else "unknown"
 
 
-def generate(job: Job) -> Outcome:
-    """Have k6 send the load for its seconds, and read what it saw."""
+def generate(job: Job, begin: Callable[[], None] = lambda: None) -> Outcome:
+    """Have k6 send the load for its seconds, and read what it saw.
+
+    ``begin`` is called right before.
+    """
     job = replace(job, seconds=max(job.seconds, SHORTEST))
     load = job.load
     # One more is due at the very end, where it counts no longer.
@@ -135,6 +138,8 @@ def generate(job: Job) -> Outcome:
         for what, value in given.items():
             (folder / what).touch(mode=0o600)
             (folder / what).write_text(json.dumps(value))
+        begin()
+        used = process.children_cpu()
         process.run(
             [
                 *(binary() or "k6", "run", "--quiet", "--no-color", f"--config={folder}/config"),
@@ -145,8 +150,9 @@ def generate(job: Job) -> Outcome:
             job.seconds + load.timeout,
             env=environment(),
         )
+        cpu = process.children_cpu() - used
         with (folder / "results").open() as lines:
-            return parse(job, made, lines)
+            return replace(parse(job, made, lines), cpu=cpu)
 
 
 def environment() -> dict[str, str]:

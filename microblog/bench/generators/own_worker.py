@@ -1,6 +1,9 @@
 """The generator of HTTP mixes: a process of its own that reads a Job and prints an Outcome.
 
-    python -m microblog.bench.generators.own_worker < job.json > outcome.json
+    python -m microblog.bench.generators.own_worker [held] < job.json > outcome.json
+
+With "held" the job is the first line; once it could begin it prints an empty line, and it begins at
+the end of its input.
 
 Open model: requests are due at times drawn beforehand. One that is due goes out on a free
 connection, or waits for one; its latency counts from when it was due, in any case. What was due and
@@ -12,6 +15,7 @@ milliseconds only.
 """
 
 import asyncio
+import os
 import sys
 import time
 from collections import deque
@@ -26,6 +30,7 @@ import uvloop
 from microblog.bench import histogram
 from microblog.bench.generators import actors
 from microblog.bench.generators.job import Job, Outcome, Sample, Tally, deliver
+from microblog.bench.generators.process import HELD
 from microblog.bench.generators.requests import Request, Requests
 
 SWEEP = 0.1  # seconds between two looks for requests that took too long
@@ -94,8 +99,8 @@ class Connection(asyncio.Protocol):
 class Generator:
     """Sends one load and keeps the score."""
 
-    def __init__(self, job: Job) -> None:
-        self.job, self.load = job, job.load
+    def __init__(self, job: Job, held: bool = False) -> None:
+        self.job, self.load, self.held = job, job.load, held
         self.requests = Requests(job, job.seed)
         self.open = self.load.rate is not None
         self.connections: set[Connection] = set()
@@ -120,6 +125,9 @@ class Generator:
         """Measure, let what is under way end, and sum up."""
         for _ in range(self.load.clients):
             await self.connect()
+        if self.held:  # nothing is under way: nobody waits for this loop
+            os.write(sys.stdout.fileno(), b"\n")
+            sys.stdin.buffer.read()
         began = time.monotonic() + 0.01
         self.start, self.end = began, began + self.job.seconds
         cpu = time.process_time()
@@ -305,14 +313,15 @@ class Generator:
         )
 
 
-async def _generate(job: Job) -> Outcome:
-    return await Generator(job).run()
+async def _generate(job: Job, held: bool) -> Outcome:
+    return await Generator(job, held).run()
 
 
 def main() -> None:
     """Read a Job from standard input, print its Outcome."""
-    job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
-    deliver(uvloop.run(_generate(job)))
+    held = sys.argv[1:] == [HELD]
+    given = sys.stdin.buffer.readline() if held else sys.stdin.buffer.read()
+    deliver(uvloop.run(_generate(msgspec.json.decode(given, type=Job), held)))
 
 
 if __name__ == "__main__":

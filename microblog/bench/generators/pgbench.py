@@ -6,6 +6,7 @@ from math import floor
 from pathlib import Path
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from microblog.bench import histogram
@@ -22,14 +23,17 @@ def generate(job: Job) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         extra = ["--log", f"--log-prefix={log}"]
+        used = process.children_cpu()
         output = process.run(_argv(job, job.seconds, extra), job.seconds).decode()
+        cpu = process.children_cpu() - used
         lines = [
             line
             for file in sorted(Path(folder).glob("log*"))
             for line in file.read_text().splitlines()
         ]
     names = [script.name for script in job.load.scripts]
-    return parse(names, lines, job.seconds, output, closed=job.load.rate is None)
+    outcome = parse(names, lines, job.seconds, output, closed=job.load.rate is None)
+    return replace(outcome, cpu=cpu)
 
 
 def _argv(job: Job, seconds: float, extra: list[str]) -> list[str]:

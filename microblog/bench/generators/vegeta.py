@@ -13,11 +13,12 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import floor
 from pathlib import Path
 
 import numpy as np
+from msgspec.structs import replace
 
 from microblog.bench import histogram
 from microblog.bench.generators import process
@@ -42,8 +43,11 @@ def version() -> str:
     return first.partition(":")[2].strip() or "unknown"
 
 
-def generate(job: Job) -> Outcome:
-    """Have vegeta send the load for its seconds, and read what it saw."""
+def generate(job: Job, begin: Callable[[], None] = lambda: None) -> Outcome:
+    """Have vegeta send the load for its seconds, and read what it saw.
+
+    ``begin`` is called right before.
+    """
     load = job.load
     due = round(float(load.rate or 0) * job.seconds)
     requests = Requests(job, job.seed)
@@ -52,6 +56,8 @@ def generate(job: Job) -> Outcome:
         targets, results = Path(name) / "targets", Path(name) / "results"
         targets.touch(mode=0o600)
         targets.write_text("".join(f"{target(job, one)}\n" for one in made))
+        begin()
+        used = process.children_cpu()
         process.run(
             [
                 *("vegeta", "attack", "-format=json", f"-targets={targets}", f"-output={results}"),
@@ -62,9 +68,10 @@ def generate(job: Job) -> Outcome:
             ],
             job.seconds + load.timeout,
         )
+        cpu = process.children_cpu() - used
         lines = process.run(["vegeta", "encode", "-to=csv", str(results)], job.seconds)
     unsteady = {one.user for one in made if one.changes_follows}
-    return parse(job, made, lines.decode().splitlines(), unsteady)
+    return replace(parse(job, made, lines.decode().splitlines(), unsteady), cpu=cpu)
 
 
 def target(job: Job, request: Request) -> str:

@@ -2,8 +2,10 @@
 
 How it counts (src/wrk.c and src/stats.c, 4.1.0): an answer that comes after the timeout is complete
 like any other, has no latency, and is told as a timeout; it is not given up before. What is not
-answered when the time is over, one request of each connection, counts nowhere. Answers with an
-error status have their latencies among the others'.
+answered when the time is over, one request of each connection, counts nowhere. So a connection that
+is never answered would be seen by nobody: it is told by how long requests were under way in all,
+which get.lua adds up, beside what the answered ones took (`_unanswered`). Answers with an error
+status have their latencies among the others'.
 
 Before a script sees the latencies they are corrected for coordinated omission: with E as the mean
 time between two requests of a connection, a latency L of more than 2 E stands for those of
@@ -14,7 +16,7 @@ L - E, L - 2 E, … as well, which a client that kept its pace would have seen m
 import http.client
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from functools import cache
 from http import HTTPStatus
@@ -34,6 +36,8 @@ SEQUENCE = 3_000  # users drawn beforehand; threads walk through them from diffe
 ERRORS = ("connect", "read", "write", "timeout")
 WALK = 100  # requests of a thread among which the share of conditional ones is exact
 TOLERANCE = 0.02  # of the share of answers that are 304
+NO_ANSWER = "connection without an answer"
+ALLOWANCE = 0.02  # of the connections that may have waited all the time, and half a one
 
 
 def binary() -> str:
@@ -44,13 +48,14 @@ def binary() -> str:
     return found
 
 
-def generate(job: Job) -> Outcome:
-    """Run wrk, for whole seconds."""
+def generate(job: Job, begin: Callable[[], None] = lambda: None) -> Outcome:
+    """Run wrk, for whole seconds; ``begin`` is called right before."""
     with tempfile.TemporaryDirectory() as folder:
         people = Path(folder) / "people"
         _draw(job, people)
         call = job.load.calls[0]
         seconds = max(1, round(job.seconds))
+        begin()
         output = process.run(
             [
                 binary(),
@@ -117,17 +122,22 @@ def parse(load: Load, output: str) -> Outcome:
         [begun.get(second, 0) for second in range(min(begun), max(begun) + 1)] if begun else []
     )
     expected = said["duration"] // max(said["requests"] // load.clients, 1)
+    taken = measured(said["latencies"], expected)
+    if not errors and (stuck := _unanswered(load, said, taken)):
+        errors[NO_ANSWER] = stuck
     tally = Tally(
         # Which answers were late is not known: none of the wrong ones, at worst.
         count=max(sum(right.values()) - said["timeout"], 0),
         errors=errors,
         histogram=histogram.encode(histogram.of_counts(said["latencies"])),
-        measured=histogram.encode(histogram.of_counts(measured(said["latencies"], expected))),
+        measured=histogram.encode(histogram.of_counts(taken)),
     )
     # The clock's seconds are not wrk's: the first and the last are parts. Threads that were made
     # late leave wrk's own duration too short.
     lasted = max(said["duration"], said["sending"]) / 1e6
-    return Outcome(operations={call.name: tally}, seconds=lasted, over_time=seconds[1:-1])
+    return Outcome(
+        operations={call.name: tally}, seconds=lasted, cpu=said["cpu"], over_time=seconds[1:-1]
+    )
 
 
 def measured(corrected: Iterable[tuple[int, int]], expected: int) -> list[tuple[int, int]]:
@@ -142,6 +152,24 @@ def measured(corrected: Iterable[tuple[int, int]], expected: int) -> list[tuple[
         for taken, count in sorted(counts.items())
         if (left := count - (counts.get(taken + expected, 0) if taken > expected else 0))
     ]
+
+
+def _unanswered(load: Load, said: dict[str, float], taken: list[tuple[int, int]]) -> int:
+    """Return how many connections got no answer, told from all others' time; mostly 0.
+
+    What requests were under way beyond the latencies of the answered ones is the age of those that
+    still were when the last answer came. A moment finds requests at half the mean latency, more
+    where latencies differ. Three times that is allowed, which is little of a long round and much of
+    a short one: there the slowest are not answered within it.
+    """
+    answered = sum(micros * count for micros, count in taken)
+    if not answered:
+        return load.clients
+    lasted = said["answering"]
+    age = said["waited"] - answered
+    usual = load.clients * sum(micros**2 * count for micros, count in taken) / answered / 2
+    allowed = 3 * usual + (0.5 + ALLOWANCE * load.clients) * lasted
+    return max(round(age / lasted), 1) if age > allowed else 0
 
 
 def _check_share(load: Load, right: dict[int, int]) -> None:

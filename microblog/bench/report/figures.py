@@ -117,7 +117,8 @@ class Spent:
     """What one request cost on one side, medians of the rounds.
 
     ``cpu`` is milliseconds by process, the generator's among them; ``generator_share`` its part of
-    the machine's cores while the round lasted. ``others`` is the same of strangers' processes.
+    the machine's cores while the load lasted. ``others`` is that of strangers' processes, of all
+    the time from the first to the last look at the costs.
     ``memory`` is proportional set sizes after the last round, of the processes that the side uses.
     ``peak`` is the most that these had to themselves in any round, bytes; ``in_flight`` how much
     more than at rest that was for each request under way. Both are 0 in runs from before they were
@@ -216,8 +217,8 @@ def spent(side: Side) -> Spent:
     def per_request(value: str) -> float:
         return _middle(getattr(one.cost, value) / one.count for one in rounds)
 
-    def share(name: str) -> float:
-        return _middle(one.cost.cpu.get(name, 0.0) / _core_seconds(one) for one in rounds)
+    def share(name: str, of: Callable[[Round], float]) -> float:
+        return _middle(one.cost.cpu.get(name, 0.0) / of(one) for one in rounds)
 
     return Spent(
         cpu={
@@ -230,8 +231,8 @@ def spent(side: Side) -> Spent:
         memory=_of_used(side, rounds[-1].cost.memory) if rounds else {},
         peak=max((memory(side, one.cost.memory_peak) for one in rounds), default=0),
         in_flight=_middle(_grown(side, one) / _under_way(side, one) for one in rounds),
-        generator_share=share("generator"),
-        others=share("others"),
+        generator_share=share("generator", _load_seconds),
+        others=share("others", _core_seconds),
     )
 
 
@@ -279,6 +280,11 @@ def served_cpu(one: Round, process: str = "") -> float:
         else sum(s for name, s in used.items() if name not in (*OUTSIDE, "generator"))
     )
     return 1000 * seconds / max(one.count, 1)
+
+
+def _load_seconds(one: Round) -> float:
+    """Return the seconds of all cores during the load; of all the round where cores are unknown."""
+    return one.seconds * one.cost.cores or _core_seconds(one)
 
 
 def _core_seconds(one: Round) -> float:
