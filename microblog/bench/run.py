@@ -233,9 +233,7 @@ def _progress() -> Progress:
 
 
 class Turner:
-    """Has the sides of one scenario take turns: A B C, B C A, ….
-
-    The first of a round may find the machine in another state than the last, so each is first once.
+    """Has the sides of one scenario take turns, in the order of ``ordered``.
 
     ``step`` is told what begins, and that a turn is done. ``limit``: seconds after which there is
     no further round. ``until``: when, on the system's clock, everything has to be over; no turn is
@@ -271,7 +269,7 @@ class Turner:
         sides = [self._side(load) for load in scenario.sides]
         both = list(zip(scenario.sides, sides, strict=True))
         start = time.monotonic()
-        turns = [(number, *one) for number in range(rounds) for one in rotated(both, number)]
+        turns = [(number, *one) for number in range(rounds) for one in ordered(both, number)]
         for taken, (number, load, side) in enumerate(turns):
             whole, rest = divmod(taken, len(sides))
             spent = time.monotonic() - start
@@ -500,13 +498,17 @@ class Turner:
         return float(getattr(histogram.latency(taken), scenario.measure))
 
 
-def rotated(sides: list[T], number: int) -> list[T]:
-    """Return the sides in the order of a round: the first goes to the end with each.
+def ordered(sides: list[T], number: int) -> list[T]:
+    """Return the sides, subject first, in the order of a round: B A C, then C A B, and so on.
 
-    Neighbours stay neighbours, so there are as few changes of the stack as in the file's order.
+    The subject is in the middle, near each of the others. Every other round is the other way round:
+    who came before now comes after, and over two rounds all are as early as late, so that a machine
+    that gets slower all the time does the same to each.
     """
-    start = number % len(sides)
-    return sides[start:] + sides[:start]
+    subject, *others = sides
+    half = len(others) // 2
+    order = [*others[:half], subject, *others[half:]]
+    return order[::-1] if number % 2 else order
 
 
 def _operation(outcome: Outcome, name: str) -> Operation:

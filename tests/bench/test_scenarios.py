@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from microblog.bench.run import rotated
+from microblog.bench.run import ordered
 from microblog.bench.scenario import (
     BENCH,
     Call,
@@ -261,10 +261,23 @@ def test_the_counters_measured_are_the_counters_there_are() -> None:
     assert waiting.endswith(ours.replace(" skip locked", ""))
 
 
-def test_each_side_is_the_first_of_a_round_once() -> None:
-    assert [rotated(["a", "b", "c"], number) for number in range(4)] == [
-        ["a", "b", "c"],
-        ["b", "c", "a"],
-        ["c", "a", "b"],
-        ["a", "b", "c"],
+def test_every_other_round_is_the_other_way_round_with_the_subject_in_the_middle() -> None:
+    assert ["".join(ordered(list("ab"), number)) for number in range(3)] == ["ab", "ba", "ab"]
+    assert ["".join(ordered(list("abcde"), number)) for number in range(3)] == [
+        "bcade",
+        "edacb",
+        "bcade",
     ]
+    assert [ordered(["a"], number) for number in range(2)] == [["a"], ["a"]]
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 10])
+def test_over_two_rounds_no_side_is_later_than_another_nor_follows_the_same(count: int) -> None:
+    sides = list("abcdefghij"[:count])
+    turns = [side for number in range(2) for side in ordered(sides, number)]
+    for side in sides:
+        first, second = (place for place, one in enumerate(turns) if one == side)
+        assert first + second == 2 * count - 1
+        before = {turns[place - 1] for place in (first, second) if place}
+        assert len(before) == 2 or first == 0 or second == count
+        assert abs(turns.index("a") - first) <= (count + 1) // 2

@@ -63,7 +63,7 @@ def a_round(value: float) -> Round:
     return Round(at="", seconds=1.0, value=value, count=1, rate=1.0)
 
 
-def test_sides_take_turns_each_the_first_of_a_round_in_turn(
+def test_sides_take_turns_every_other_round_the_other_way_round(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """And a ratio is of the rounds with the same number."""
@@ -77,7 +77,7 @@ def test_sides_take_turns_each_the_first_of_a_round_in_turn(
 
     monkeypatch.setattr(made, "turn", turn)
     found = made.take_turns(2)
-    assert taken == [("a", 0), ("b", 0), ("c", 0), ("b", 1), ("c", 1), ("a", 1)]
+    assert taken == [("b", 0), ("a", 0), ("c", 0), ("c", 1), ("a", 1), ("b", 1)]
     assert sorted(found.ratios[0].values) == [2.0, 3.0]
 
 
