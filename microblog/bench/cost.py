@@ -29,6 +29,13 @@ where d.datname = current_database() and s.toplevel and s.query not like '%pg_st
 order by s.total_exec_time desc
 """
 
+READ = """
+select coalesce(sum(s.shared_blks_read), 0)::bigint
+from extensions.pg_stat_statements s
+join pg_database d on d.oid = s.dbid
+where d.datname = current_database() and s.toplevel
+"""
+
 Connection = psycopg.Connection[Any]
 
 
@@ -103,6 +110,12 @@ class Meter:
         own = resource.getrusage(resource.RUSAGE_SELF)
         used["harness"] = ended.ru_utime + ended.ru_stime + own.ru_utime + own.ru_stime
         return used
+
+
+def buffers_read(connection: Connection) -> int:
+    """Return how many blocks statements have read from disk since a ``Meter`` began."""
+    row = connection.execute(READ).fetchone()
+    return int(row[0]) if row else 0
 
 
 class Peak:

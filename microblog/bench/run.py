@@ -20,7 +20,7 @@ from rich.progress import (
 
 from microblog.bench import check, histogram, record, result, twip_check
 from microblog.bench.bed import Bed
-from microblog.bench.cost import Meter
+from microblog.bench.cost import Meter, buffers_read
 from microblog.bench.generators import Job, Outcome, generate, k6, process, vegeta, wrk
 from microblog.bench.result import Operation, Round, Run, ScenarioResult, Side
 from microblog.bench.scenario import Load, Scenario, Users, drawn, uses
@@ -31,6 +31,8 @@ from microblog.settings import Settings
 SAMPLES = 40  # answers of a round that are compared with the definition
 CHANGED_WARMUP = 1.5  # seconds at least after a change of the stack or its limits
 QUICK_WARMUP = 0.5  # seconds at most in a quick pass
+WARMUPS = 6  # at most, one after the other, while blocks are read from disk
+WARM = 0.1  # blocks of an answer that may be
 LIMIT = 240.0  # seconds after which a scenario gets no further round
 BESIDE = 2.0  # seconds that a turn takes beside its load, before that is known
 BROKEN = "broken off"
@@ -352,10 +354,8 @@ class Turner:
         warmup = max(self.scenario.warmup, CHANGED_WARMUP) if changed else self.scenario.warmup
         if warmup and (changed or load.name not in self.warm):
             begun = check.newest_post(bed.connection)
-            with bed.worker(load.worker):
-                generate(replace(job, seconds=warmup, samples=0, seed=job.seed + 500_000))
+            self.warm_up(replace(job, seconds=warmup, samples=0, seed=job.seed + 500_000))
             self.warm.add(load.name)
-            bed.settle()
             bed.forget(begun, load.store)
         begun = check.newest_post(bed.connection)
         first = twip_check.begun(bed.connection, load.store, job.redis) if load.store else begun
@@ -420,6 +420,22 @@ class Turner:
             wrong=wrong,
             cost=meter.cost,
         )
+
+    def warm_up(self, job: Job) -> None:
+        """Send the load until it hardly reads from disk any more, but not for ever.
+
+        How much less it reads than the last time would tell nothing: a load that walks through what
+        is on disk reads as much for each answer until it has been everywhere.
+        """
+        bed = self.on(job.load)
+        for number in range(WARMUPS):
+            read = buffers_read(bed.connection)
+            with bed.worker(job.load.worker):
+                outcome = generate(replace(job, seed=job.seed + 100_000 * number))
+            read = buffers_read(bed.connection) - read
+            bed.settle()
+            if read <= WARM * outcome.count:
+                return
 
     def figure(self, load: Load) -> Round:
         """Ask for a number; what the asking took is the round's cost."""

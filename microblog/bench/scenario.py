@@ -185,9 +185,10 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     ``worth`` is a file of SQL that says how many units of a rate one answer is, empty: one.
     ``settled``: a rate is over the time until the jobs that a round left behind were done.
     ``warmup`` are seconds that count for nothing, before a side's first round and after each change
-    of the stack. ``seconds`` is the length of a round in full runs (0: that of the run), ``rounds``
-    how many there are (0: as many as the run says; a quick pass has no more than that), ``limit``
-    the seconds after which there is no further one (0: as the run says).
+    of the stack, several times where blocks are read from disk (``Turner.warm_up``). ``seconds`` is
+    the length of a round in full runs (0: that of the run), ``rounds`` how many there are (0: as
+    many as the run says; a quick pass has no more than that), ``limit`` the seconds after which
+    there is no further one (0: as the run says).
     """
 
     name: str = ""

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from microblog.bench.cost import Meter, Peak, _private
+from microblog.bench.cost import Meter, Peak, _private, buffers_read
+from tests.support import database as database_of_tests
 
 MEGABYTE = 1_000_000
 HELD = 100 * MEGABYTE
@@ -107,6 +108,24 @@ def test_what_a_generator_says_it_used_is_not_the_harness_s() -> None:
         said = float(one.step())
     assert silent.cost.cpu["generator"] >= said - 0.1
     assert silent.cost.cpu["harness"] == 0
+
+
+def test_what_is_read_from_disk_is_told_and_what_is_kept_is_not(
+    database: database_of_tests.Database,
+) -> None:
+    """What a table is rewritten to is not in the server's memory before somebody reads it."""
+    with database.superuser() as connection:
+        connection.execute("create table big as select generate_series(1, 20000) as number")
+        connection.execute("vacuum full big")
+        blocks = connection.execute("select pg_relation_size('big') / 8192").fetchone()
+        sums = [buffers_read(connection)]
+        for _ in range(2):
+            connection.execute("select count(*) from big")
+            sums.append(buffers_read(connection))
+    assert blocks is not None
+    first, second = sums[1] - sums[0], sums[2] - sums[1]
+    assert first >= blocks[0] > 50
+    assert second < first / 2
 
 
 def test_the_peak_is_what_was_held_though_it_is_freed_at_the_end() -> None:

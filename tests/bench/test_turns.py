@@ -10,11 +10,11 @@ from microblog.bench import check, run
 from microblog.bench.generators import Job, Outcome, process
 from microblog.bench.generators.job import Tally
 from microblog.bench.result import Round
-from microblog.bench.run import CROWD, Turner
+from microblog.bench.run import CROWD, WARMUPS, Turner
 from microblog.bench.scenario import Call, Load, Scenario
 from microblog.settings import Settings
 from tests.bench.needs import needs_wrk
-from tests.bench.servers import job, serving
+from tests.bench.servers import Known, job, serving
 
 PAGE = Call(name="timeline", path="/rpc/feed_timeline", check="timeline")
 BLANK = Call(name="timeline", path="/rpc/bench_constant")
@@ -195,6 +195,33 @@ def test_beside_few_connections_there_is_nothing(people: str) -> None:
     seen, outcome = sent(people, scenario(one), one)
     assert seen.index(True) == seen.count(False), "right after it"
     assert outcome.count > seen.count(True) >= len(outcome.samples) > 0
+
+
+@pytest.mark.parametrize(
+    ("read", "times"),
+    [
+        ([0], 1),
+        ([5], 1),  # a twentieth of a block for each of 100 answers
+        ([4000, 4000, 1000, 5], 4),
+        ([4000] * 9, WARMUPS),  # it reads from disk always
+    ],
+)
+def test_a_side_is_warmed_up_until_it_hardly_reads_from_disk_any_more(
+    monkeypatch: pytest.MonkeyPatch, read: list[int], times: int
+) -> None:
+    sums, seeds = [0], []
+
+    def generate(job: Job) -> Outcome:
+        sums.append(sums[-1] + read[len(seeds)])
+        seeds.append(job.seed)
+        return Outcome(operations={"timeline": Tally(count=100)}, seconds=1.0)
+
+    monkeypatch.setattr(run, "generate", generate)
+    monkeypatch.setattr(run, "buffers_read", lambda _: sums[-1])
+    monkeypatch.setattr(Bed, "worker", lambda *_: nullcontext(), raising=False)
+    monkeypatch.setattr(Bed, "settle", lambda _: 0.0, raising=False)
+    turner(scenario(side("a"))).warm_up(job(Known(), ""))
+    assert len(seeds) == len(set(seeds)) == times
 
 
 @pytest.mark.parametrize(
