@@ -68,7 +68,7 @@ class Script(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 class Delivery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """How a post reaches its readers: operation "post" until the call returned, "delivered" until
-    all readers looked at see it.
+    all readers looked at see it: when the first pages of one moment began that all show it.
 
     ``by`` is a kind of authors (bench/sql/kinds.sql). ``post`` is a function of the schema bench
     from an author to a post's id, ``sees`` one of (reader, post) that tells whether the post is on

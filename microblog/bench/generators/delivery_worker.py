@@ -2,10 +2,22 @@
 
     python -m microblog.bench.generators.delivery_worker < job.json > outcome.json
 
-One post after the other. "post" is how long the call took; "delivered" is how long it took, from
-the beginning of the same call, until each of some followers had the post on their page, looking
-included: the first and the last one in the order of ids, in which they are served, and others at
-random.
+One post after the other. "post" is how long the call took. "delivered" is how long it took, from
+the beginning of the same call, until each of some followers could see the post: the first and the
+last one in the order of ids, in which they are served, and others at random.
+
+A follower sees a post at the moment at which the first read of a page that shows it began, not
+when it ended: what is measured is how long a post is on its way, not how long a page takes. Pages
+of many followers cannot be read at one moment, one after the other they would count as a delay of
+the post, and a page read late tells nothing of whether the post was on it before. So all are read
+in one transaction with one snapshot (REPEATABLE READ), which PostgreSQL takes when the first read
+begins: they are what each of the followers would have been shown at that moment. Where all pages
+have the post, it was visible to everybody by then. Where one lacks it, it was not visible to that
+follower, the attempt ends, and the next begins with that follower's page. So the moment told is
+that at which the first attempt began by which everybody saw the post, and it is late by no more
+than the attempt before took: a page of the follower who lacked it, and those of whoever was found
+to see it first. A post that is visible when the call returns is looked for right then, and is as
+late as the call.
 """
 
 import sys
@@ -50,6 +62,7 @@ class Deliveries:
 
     def __init__(self, job: Job, connection: Connection, delivery: Delivery) -> None:
         self.job, self.connection, self.delivery = job, connection, delivery
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ  # of lacking()
         self.random = np.random.default_rng(job.seed)
         self.authors = [int(row[0]) for row in connection.execute(AUTHORS, [delivery.by])]
         self.readers: dict[int, list[int]] = {}
@@ -83,6 +96,14 @@ class Deliveries:
         row = self.connection.execute(query, prepare=True).fetchone()
         return row[0] if row else None
 
+    def lacking(self, readers: list[int], post: int) -> int | None:
+        """Return the first whose page lacks the post, all pages as of one moment; None: nobody."""
+        with self.connection.transaction():  # one snapshot for all of them
+            for reader in readers:
+                if not self.call(self.delivery.sees, reader, post):
+                    return reader
+        return None
+
     def one(self, author: int, until: float) -> None:
         """Post once, and wait until its readers see it; StackError where one never does."""
         readers, delivery = self.followers(author), self.delivery
@@ -92,12 +113,15 @@ class Deliveries:
         if delivery.work:
             self.call(delivery.work, post)
         at_once = True
-        for reader in readers:
-            while not self.call(delivery.sees, reader, post):
-                at_once = False
-                if time.perf_counter() > until + self.job.load.timeout:
-                    raise StackError(f"post {post} of user {author} never reached user {reader}")
-        seen = time.perf_counter()
+        while True:
+            seen = time.perf_counter()
+            lacking = self.lacking(readers, post)
+            if lacking is None:
+                break
+            at_once = False
+            if seen > until + self.job.load.timeout:
+                raise StackError(f"post {post} of user {author} never reached user {lacking}")
+            readers = [lacking, *(one for one in readers if one != lacking)]
         self.late += delivery.at_once and not at_once
         self.taken["post"].append(posted - start)
         self.taken["delivered"].append(seen - start)
@@ -111,7 +135,7 @@ class Deliveries:
             raise StackError(f"nobody is of the kind {self.delivery.by}")
         for author in self.authors:
             for reader in self.followers(author):  # plans and caches
-                self.call(self.delivery.sees, reader, 0)
+                self.lacking([reader], 0)
         cpu = time.process_time()
         until = time.perf_counter() + self.job.seconds
         number = self.job.seed

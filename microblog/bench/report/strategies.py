@@ -12,6 +12,9 @@ from microblog.bench.result import Latency, Run, Side
 
 READ, WRITE, KEEP, REFRESH = "strategies", "strategies-delivery", "storage", "view-refresh"
 LIFETIME, CACHED = 300, 60  # seconds: of the view and of a cached page, in the documents
+# In what the scenario says of itself since posts are followed so; before, pages were read one after
+# the other, and reading them all counted.
+AS_OF_ONE_MOMENT = "pages as of one moment"
 COLUMNS = [
     "strategy",
     "page p50",
@@ -30,7 +33,8 @@ class Strategy:
 
     ``post`` and ``delivered`` are medians. What was not measured but follows from other figures is
     named in ``reckoned``: of the view, which writes what pull writes, ``post``, and ``delivered``,
-    the longest wait; of push and the view ``total``, as many entries as the hybrid keeps.
+    the longest wait; of pull ``delivered`` in runs in which reading pages counted; and ``total``,
+    of each as many entries as the hybrid keeps, times what one takes.
     """
 
     name: str
@@ -70,28 +74,42 @@ def _figure(run: Run, scenario: str, begins: str) -> float | None:
     return side.value if side else None
 
 
+def _as_of_one_moment(run: Run) -> bool:
+    found = run.scenario(WRITE)
+    return found is not None and AS_OF_ONE_MOMENT in found.about
+
+
+def _total(run: Run, entry: float | None) -> float | None:
+    return None if entry is None else entry * run.data.feed_entries
+
+
 def measured(run: Run) -> list[Strategy]:
     """Take the strategies out of a run, this project's first; empty where it did not read them."""
     if run.scenario(READ) is None:
         return []
     refresh = _figure(run, REFRESH, "concurrently")
+    entry = _figure(run, KEEP, "app.feed_entries")
     hybrid = Strategy(
         "hybrid",
         *_read(run, "hybrid"),
         _written(run, "hybrid", "post"),
         _written(run, "hybrid", "delivered"),
-        _figure(run, KEEP, "app.feed_entries"),
-        run.data.tables.get("feed_entries"),
+        entry,
+        _total(run, entry),
         "at once to 100 and above 50,000 followers; by a job between",
+        frozenset({"total"}),
     )
+    told = _as_of_one_moment(run)
+    posted = _written(run, "pull", "post")
     pull = Strategy(
         "pull",
         *_read(run, "pull"),
-        _written(run, "pull", "post"),
-        _written(run, "pull", "delivered"),
+        posted,
+        _written(run, "pull", "delivered") if told else posted,
         0.0,
         0.0,
         "at once",
+        frozenset() if told else frozenset({"delivered"}),
     )
     entry = _figure(run, KEEP, "the reference system's table")
     push = Strategy(
@@ -100,7 +118,7 @@ def measured(run: Run) -> list[Strategy]:
         _written(run, "push", "post"),
         _written(run, "push", "delivered"),
         entry,
-        entry and entry * run.data.feed_entries,
+        _total(run, entry),
         "when its job is done",
         frozenset({"total"}),
     )
@@ -111,7 +129,7 @@ def measured(run: Run) -> list[Strategy]:
         pull.post,
         None if refresh is None else 1000 * (LIFETIME + refresh + CACHED),
         entry,
-        entry and entry * run.data.feed_entries,
+        _total(run, entry),
         f"after up to {LIFETIME} s, the refresh and {CACHED} s in the cache",
         frozenset({"post", "delivered", "total"}),
     )
@@ -144,7 +162,11 @@ def rows(run: Run) -> list[list[str]]:
             _cell(
                 one,
                 "delivered",
-                ("up to " if "delivered" in one.reckoned and one.delivered else "")
+                (
+                    "up to "
+                    if one.delivered and one.delivered != one.post and "delivered" in one.reckoned
+                    else ""
+                )
                 + _ms(one.delivered),
             ),
             _bytes(one.entry),
@@ -172,16 +194,23 @@ def notes(run: Run) -> str:
         if refresh is not None
         else ""
     )
+    reading = (
+        "until some followers' pages, read as of one moment, all show it"
+        if _as_of_one_moment(run)
+        else "until each of some followers' pages shows it, reading those pages included, some "
+        "ten one after the other; pull's post is there when the call returns"
+    )
     return (
         "Pages: of random active users at the database, one client, medians and 99th "
-        "percentiles. Posts: of authors with about 5,000 followers, medians, until each of some "
-        "followers' pages shows it, reading those pages included; the hybrid's job waits for its "
+        "percentiles. Posts: of authors with about 5,000 followers, medians, "
+        f"{reading}; the hybrid's job waits for its "
         "worker, push's for nobody. The hybrid's posts go through all of this project's triggers "
         "(text, counters, delivery, locks); the others' are bare rows, with none. Reckoned is what "
         "was not measured: the view writes what pull writes, its post waits for the end of the "
-        "view's life, a refresh and the end of the cached page's; push and the view would take so "
-        "much for as many entries as the hybrid has, which does not keep those of inactive users "
-        "and of the largest authors." + told
+        "view's life, a refresh and the end of the cached page's; all entries are as many as the "
+        "hybrid has, which does not keep those of inactive users and of the largest authors, times "
+        "what one takes when posts were delivered one by one (docs/capacity.md: why it varies)."
+        + told
     )
 
 
