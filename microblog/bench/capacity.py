@@ -5,6 +5,7 @@ Everything measured comes from a result file; everything assumed is in ``Assumpt
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from math import exp
 from pathlib import PurePath
 from statistics import median
 
@@ -21,6 +22,8 @@ PAGE_SCENARIOS = ("timeline-floors", "reference-run")  # the first that was run 
 # The side of it that tells what a page costs where the proxy does not reach the database's socket.
 FAR_SIDE = "timeline by way of PostgREST"
 PAGE, POST, ROW = "page", "posting-storm", "fan-out-chunk"
+LIMITS = "limits"  # pages with limits that count, and beside them without
+HIT = "insert into app.rate_limit_buckets"  # the statement that counts, on the primary
 SIZES, GROWTH = "sizes", "users"  # where these are from: a run's database, a curve
 CHUNK = 5000  # followers served by the subject of fan-out-chunk
 DAY = 86_400
@@ -44,6 +47,9 @@ class Assumptions:
     busy: float = 0.6  # share of the cores in use at the peak
     blocks: float = 6.0  # of 8 kB that are a comer's alone: feed, its index, follows, state, token
     cold: float = 0.05  # of these blocks, not in memory when a page is read at the peak
+    row_blocks: float = 1.0  # that a row put into a feed touches and no other row: its index's leaf
+    post_blocks: float = 3.0  # that a post touches and no other one: counters, index by author, …
+    image: float = 5700.0  # bytes of a block's image in WAL: 8 kB, of which 70 % are filled
     hot_days: float = 3.0  # of posts that pages show
     retention: float = 105.0  # days that entries of feeds are kept: three months and half of one
     cores: float = 64.0
@@ -71,6 +77,10 @@ class Unit:
     post_bytes: float
     growth: float  # exponent of a page's cost over users, at least 0
     growth_measured: bool
+    page_wal: float  # of counting its limits
+    hit: float  # CPU of the primary that counts a page which is read from a replica
+    checkpoint_seconds: float  # between two checkpoints, at most
+    checkpoint_wal: float  # bytes of WAL that one comes after at the latest
 
 
 @dataclass(frozen=True)
@@ -79,13 +89,14 @@ class Range:
 
     Costs as in the cheapest and the dearest round, each by itself; the growth with the bounds of
     the exponent's interval of 95 %. ``origins`` says where each scenario, the sizes of rows and
-    the curve of the growth are from.
+    the curve of the growth are from, ``hits_by`` is the scenario that tells what counting costs.
     """
 
     middle: Unit
     low: Unit
     high: Unit
     origins: dict[str, Source | Curves]
+    hits_by: str
 
     def files(self) -> list[str]:
         """Return the names of the files in the order in which they were given, each once."""
@@ -96,9 +107,10 @@ class Range:
 class Need:
     """What so many users need at the peak: per second, in cores, MB/s of WAL and TB of disk.
 
-    ``memory_gb`` is what pages are read from on a day, ``iops`` blocks read and written at random
-    in a second. ``cores_far`` takes the place of ``cores_pages`` where PostgREST and HAProxy are on
-    other machines.
+    ``cores_hits`` are what counting pages takes, in ``cores_pages`` as well: what stays with the
+    primary where pages are read from replicas. ``memory_gb`` is what pages are read from on a day,
+    ``iops`` blocks read and written at random in a second. ``cores_far`` takes the place of
+    ``cores_pages`` where PostgREST and HAProxy are on other machines.
     """
 
     users: float
@@ -110,6 +122,7 @@ class Need:
     cores_far: float
     cores_writes: float
     cores_logins: float
+    cores_hits: float
     memory_gb: float
     iops: float
     wal_mb: float
@@ -142,6 +155,61 @@ def _growth(curves: Sequence[Curves]) -> tuple[Fit | None, Curves | None]:
             if curve.name == GROWTH and (fit := curve.fit()):
                 return fit, (scaling, file)
     return None, None
+
+
+def _hits(
+    runs: Sequence[Source], users: int, instead: Sequence[tuple[str, Side]]
+) -> tuple[str, Source | None, list[float]]:
+    """Return what counting a page costs the database, CPU ms by round, and by which scenario.
+
+    By the difference that limits make, of neighbouring rounds, where all rounds find one; where
+    it drowns in the noise, by the time of the statement that counts, without what comes with it
+    (a message, a commit), of the first of the sides given that tells it. With LIMITS comes the run.
+    """
+    for run, file in reversed(runs):
+        found = run.scenario(LIMITS)
+        if found is None or run.data.users != users or len(found.sides) < 2:
+            continue
+        rounds = zip(found.sides[0].rounds, found.sides[1].rounds, strict=False)
+        more = [
+            _part(on, database=True) - _part(off, database=True)
+            for on, off in rounds
+            if on.count and off.count
+        ]
+        if more and min(more) > 0:
+            return LIMITS, (run, file), more
+        break  # the last one tells; an older one is of other code
+    for name, side in instead:
+        took = [
+            one.milliseconds / one.calls
+            for each in side.rounds
+            for one in each.cost.statements
+            if HIT in one.query and one.calls
+        ]
+        if took:
+            return name, None, took
+    raise StackError(
+        "no run says what counting a page's hits costs",
+        f"Measure it: microblog bench run {LIMITS} {POST}",
+    )
+
+
+def _checkpoints(settings: dict[str, str]) -> tuple[float, float]:
+    """Return how many seconds apart checkpoints are at most, and how many bytes of WAL.
+
+    One begins when, with what is written until the next one has ended, max_wal_size would be full.
+    """
+    given = {"checkpoint_timeout": "5min", "max_wal_size": "1GB"}  # PostgreSQL's own
+    given |= {name: settings.get(f"postgresql.{name}", value) for name, value in given.items()}
+    target = float(settings.get("postgresql.checkpoint_completion_target", "0.9"))
+    seconds = _amount(given["checkpoint_timeout"], {"s": 1, "min": 60, "h": 3600, "d": DAY})
+    wal = _amount(given["max_wal_size"], {"MB": 2**20, "GB": 2**30, "TB": 2**40})
+    return seconds, wal / (1 + target)
+
+
+def _amount(text: str, units: dict[str, int]) -> float:
+    number = text.rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    return float(number) * units[text[len(number) :]]
 
 
 def _part(one: Round, *, database: bool) -> float:
@@ -180,6 +248,10 @@ def units(runs: Sequence[Source], curves: Sequence[Curves] = ()) -> Range:
     }
     origins[SIZES] = (run, file)
     data = run.data
+    hits_by, limits_of, hits = _hits(runs, data.users, [(pages.name, far), (POST, post)])
+    if limits_of:
+        origins[LIMITS] = limits_of
+    checkpoint_seconds, checkpoint_wal = _checkpoints(run.settings)
     missing = [name for name in ("feed_entries", "follows", "posts") if name not in data.tables]
     if missing or min(data.feed_entries, data.follows, data.posts) < 1:
         raise StackError("this run does not say how large its tables are", "Measure again.")
@@ -211,6 +283,10 @@ def units(runs: Sequence[Source], curves: Sequence[Curves] = ()) -> Range:
             post_bytes=data.tables["posts"] / data.posts,
             growth=max(0.0, growth),
             growth_measured=fit is not None,
+            page_wal=of(page, wal),
+            hit=pick(hits),
+            checkpoint_seconds=checkpoint_seconds,
+            checkpoint_wal=checkpoint_wal,
         )
 
     return Range(
@@ -218,6 +294,7 @@ def units(runs: Sequence[Source], curves: Sequence[Curves] = ()) -> Range:
         unit(min, fit.low if fit else 0.0),
         unit(max, fit.high if fit else 0.0),
         origins,
+        hits_by,
     )
 
 
@@ -237,6 +314,8 @@ def need(users: float, unit: Unit, assumed: Assumptions) -> Need:
     )
     logins = users * assumed.logins / DAY * assumed.peak
     blocks = pages * assumed.blocks * assumed.cold
+    hits = pages * unit.hit / 1000 / assumed.busy
+    wal = posts * unit.post_wal + rows * unit.row_wal + pages * unit.page_wal
     hot = (
         comers * assumed.blocks * BLOCK
         + comers * assumed.posts * assumed.hot_days * unit.post_bytes
@@ -251,11 +330,35 @@ def need(users: float, unit: Unit, assumed: Assumptions) -> Need:
         cores_far=pages * unit.page_far * dearer / 1000 / assumed.busy,
         cores_writes=(posts * unit.post + rows * unit.row) / 1000 / assumed.busy,
         cores_logins=logins * assumed.login_ms / 1000 / assumed.busy,
+        cores_hits=hits,
         memory_gb=hot / 1e9,
-        iops=blocks + 2 * rows,  # a row goes into a block of its reader's: read once, written once
-        wal_mb=(posts * unit.post_wal + rows * unit.row_wal) / 1e6,
+        iops=blocks + 2 * rows * assumed.row_blocks,  # each read once, written once
+        wal_mb=(wal + _images(wal, posts, rows, users * assumed.kept, unit, assumed)) / 1e6,
         disk_tb=disk / 1e12,
     )
+
+
+def _images(
+    wal: float, posts: float, rows: float, readers: float, unit: Unit, assumed: Assumptions
+) -> float:
+    """Return bytes a second of images of blocks, where ``wal`` a second are written besides.
+
+    The first change of a block after a checkpoint writes all of it into WAL (full_page_writes).
+    Rows go where each of ``readers`` has the newest ones, a leaf of the index each: of n changes
+    of b blocks, drawn at random, b (1 - exp(-n / b)) are the first one of their block. All of a
+    post's are taken for the first of theirs. The more WAL, the sooner a checkpoint, the more
+    images: begun with the longest time between two, each turn gives a shorter one, down to the
+    one that agrees with what it makes.
+    """
+    changes, leaves = rows * assumed.row_blocks, readers * assumed.row_blocks
+    apart = unit.checkpoint_seconds
+    while True:
+        first = leaves / apart * (1 - exp(-changes * apart / leaves))
+        found = (first + posts * assumed.post_blocks) * assumed.image
+        sooner = min(unit.checkpoint_seconds, unit.checkpoint_wal / (wal + found))
+        if sooner > 0.999 * apart:
+            return found
+        apart = sooner
 
 
 EVERYTHING = "cores, everything on one machine"
@@ -264,6 +367,16 @@ REPLICAS = "cores, pages read from replicas too"
 MEMORY = "memory for what is read on a day"
 BLOCKS, WAL, DISK = "random reads and writes", "WAL", "disk"
 PRIMARY = (REPLICAS, BLOCKS, WAL)  # the ends of whatever all writes go to
+ASSUMED = ", mostly assumed"
+TELLS = 0.1  # part of an end: what moves it by less needs no telling
+COSTS = {  # that are assumed, not measured; how people behave is no cost
+    "blocks": "a comer's blocks",
+    "cold": "those not in memory",
+    "login_ms": "a login's CPU",
+    "row_blocks": "blocks of a row",
+    "post_blocks": "blocks of a post",
+    "image": "a block's image",
+}
 # What then, in words. The order is that of the figures; what one end is put off to, too.
 REMEDIES = {
     EVERYTHING: "HAProxy and PostgREST keep nothing, so they can go to other machines, as many as "
@@ -289,7 +402,7 @@ def ends(unit: Unit, assumed: Assumptions) -> dict[str, float]:
     limits: dict[str, Callable[[Need], float]] = {
         EVERYTHING: lambda n: (n.cores_database + n.cores_http) / assumed.cores,
         ELSEWHERE: lambda n: (n.cores_far + n.cores_writes + n.cores_logins) / assumed.cores,
-        REPLICAS: lambda n: (n.cores_writes + n.cores_logins) / assumed.cores,
+        REPLICAS: lambda n: (n.cores_writes + n.cores_logins + n.cores_hits) / assumed.cores,
         MEMORY: lambda n: n.memory_gb / assumed.memory_gb,
         BLOCKS: lambda n: n.iops / assumed.iops,
         WAL: lambda n: n.wal_mb / assumed.wal_mb,
@@ -363,15 +476,28 @@ def markdown(every: Range, sizes: list[float], assumed: Assumptions) -> str:
         ("CPU of a page, database", cost("page_database"), page),
         ("CPU of a page, HAProxy and PostgREST", cost("page_http"), page),
         ("CPU of a page by way of PostgREST, database", cost("page_far"), page),
+        (
+            "CPU of counting a page, database: "
+            + ("with limits less without" if every.hits_by == LIMITS else "its statement alone"),
+            cost("hit"),
+            every.hits_by,
+        ),
+        ("WAL of a page", cost("page_wal", " B"), page),
         ("growth of a page's cost with users", growth, GROWTH),
         ("CPU of a post, all of the stack", cost("post"), POST),
         ("WAL of a post", cost("post_wal", " B"), POST),
         ("CPU of a row put into a feed", cost("row", " µs", 1000.0), ROW),
-        ("WAL of a row put into a feed", cost("row_wal", " B"), ROW),
+        ("WAL of a row put into a feed, images of blocks aside", cost("row_wal", " B"), ROW),
         ("a row in a feed on disk, with its index", words.size(unit.entry_bytes), SIZES),
         ("a follow on disk, with its indexes", words.size(unit.follow_bytes), SIZES),
         ("a post on disk, with its indexes", words.size(unit.post_bytes), SIZES),
         ("follows of a user, mean", words.number(unit.follows_each), SIZES),
+        (
+            "a checkpoint comes, as it was set",
+            f"after {words.number(unit.checkpoint_seconds)} s or "
+            f"{words.size(unit.checkpoint_wal)} of WAL",
+            SIZES,
+        ),
     ]
     measured = [
         [what, value, f"`{of}`" if of != SIZES else "the database", _label(every.origins[of][1])]
@@ -386,10 +512,11 @@ def markdown(every: Range, sizes: list[float], assumed: Assumptions) -> str:
         ("cores for HAProxy and PostgREST", "cores_http", ""),
         ("cores for the database: pages", "cores_pages", ""),
         ("cores for the database: posts and feeds", "cores_writes", ""),
-        ("cores for the database: logins", "cores_logins", ""),
-        ("memory for what is read on a day", "memory_gb", " GB"),
-        ("random reads and writes", "iops", "/s"),
-        ("WAL", "wal_mb", " MB/s"),
+        ("cores for the database: counting pages, of the above", "cores_hits", ""),
+        (f"cores for the database: logins{ASSUMED}", "cores_logins", ""),
+        (f"memory for what is read on a day{ASSUMED}", "memory_gb", " GB"),
+        (f"random reads and writes{ASSUMED}", "iops", "/s"),
+        (f"WAL{ASSUMED}", "wal_mb", " MB/s"),
         ("disk for posts, follows and feeds", "disk_tb", " TB"),
     ]
     return "\n".join(
@@ -400,8 +527,9 @@ def markdown(every: Range, sizes: list[float], assumed: Assumptions) -> str:
             *_sources(every),
             "",
             "Ranges: costs as in the cheapest and the dearest round, growth within the 95 % "
-            f"interval of its exponent. † is more than {FAR:.0f} times the users that were "
-            "measured: reckoned, not known.",
+            "interval of its exponent. What is mostly assumed says so and has no range: that of "
+            f"the part that was measured would say little. † is more than {FAR:.0f} times the "
+            "users that were measured: reckoned, not known.",
             "",
             table(["measured", "", "of", "from"], measured),
             "",
@@ -410,7 +538,9 @@ def markdown(every: Range, sizes: list[float], assumed: Assumptions) -> str:
             table(
                 ["at the peak", *(f"{_many(one)} users{_far(one, unit)}" for one in sizes)],
                 [
-                    [title, *(_spread(*(getattr(one, name) for one in three), of)
+                    [title, *(_spread(*(getattr(one, name)
+                                        for one in (three[:1] * 3 if ASSUMED in title else three)),
+                                      of)
                               for three in needs)]
                     for title, name, of in rows
                 ],
@@ -426,7 +556,10 @@ def ends_markdown(every: Range, assumed: Assumptions) -> str:
         f"{number}. **{name[0].upper()}{name[1:]}.** {text}"
         for number, (name, text) in enumerate(_remedies(middle, every.middle).items(), 1)
     ]
-    ended = table(["one machine ends by", "at"], _ends(every, assumed))
+    ended = table(
+        ["one machine ends by", "at", "what is assumed, and what half or twice of it gives"],
+        _ends(every, assumed),
+    )
     return "\n".join([ended, "", *items])
 
 
@@ -458,15 +591,34 @@ def page(text: str, every: Range, sizes: list[float], assumed: Assumptions) -> s
 
 
 def _ends(every: Range, assumed: Assumptions) -> list[list[str]]:
+    """Return each end, with what the measurement leaves open, or what an assumption does.
+
+    Where half of a cost that is assumed, or twice of it, moves an end by more than TELLS, it stands
+    beside it with what that gives; if it moves it further than the measurement does, the range of
+    the latter would claim more than is known, and is left out.
+    """
     low, high = ends(every.high, assumed), ends(every.low, assumed)  # the dearer, the earlier
-    return [
-        [
-            name,
-            _spread(users / 1e6, low[name] / 1e6, high[name] / 1e6, " million users")
-            + _far(users, every.middle),
-        ]
-        for name, users in ends(every.middle, assumed).items()
-    ]
+    less, more = (
+        {
+            name: ends(every.middle, replace(assumed, **{name: getattr(assumed, name) * times}))
+            for name in COSTS
+        }
+        for times in (0.5, 2.0)
+    )
+    rows = []
+    for name, users in ends(every.middle, assumed).items():
+        told = []
+        known = True
+        for cost, title in COSTS.items():
+            half, twice = less[cost][name], more[cost][name]
+            if half < users * (1 + TELLS) and twice > users * (1 - TELLS):
+                continue
+            told.append(f"assumed: {title}; half {_many(half)}, twice {_many(twice)}")
+            known &= half <= high[name] and twice >= low[name]
+        bounds = (low[name], high[name]) if known else (users, users)
+        at = _spread(users / 1e6, *(one / 1e6 for one in bounds), " million users")
+        rows.append([name, at + _far(users, every.middle), "<br>".join(told)])
+    return rows
 
 
 def assumptions(assumed: Assumptions) -> list[tuple[str, str]]:
@@ -480,6 +632,11 @@ def assumptions(assumed: Assumptions) -> list[tuple[str, str]]:
          f"{words.number(1 / assumed.logins)} days by each user"),
         ("blocks of 8 kB that are a comer's alone", words.number(assumed.blocks)),
         ("of these not in memory at the peak", f"{assumed.cold:.0%}"),
+        ("blocks that a row put into a feed changes, and no other row",
+         words.number(assumed.row_blocks)),
+        ("blocks that a post changes, and no other post", words.number(assumed.post_blocks)),
+        ("a block's image in WAL, at its first change after a checkpoint",
+         f"{words.number(assumed.image)} B"),
         ("pages show posts of", f"{words.number(assumed.hot_days)} days"),
         ("followers of a post's author", f"{words.times(assumed.weight)} the mean of all"),
         ("the busiest second", f"{words.times(assumed.peak)} the day's mean"),

@@ -1,6 +1,7 @@
 """A capacity follows from what was measured and assumed; the pages say what the files say."""
 
 import copy
+import math
 import random
 import re
 from dataclasses import replace
@@ -13,7 +14,7 @@ from microblog.bench.capacity import Assumptions, Unit
 from microblog.bench.record import RESULTS
 from microblog.bench.report import documents
 from microblog.bench.report.pages import Curves, Source, filled, latest, latest_curves
-from microblog.bench.result import Cost, Run, read
+from microblog.bench.result import Cost, Run, Statement, read
 from microblog.bench.scale_result import Curve, Point, Scaling
 from microblog.commands.bench_capacity import PAGE
 from microblog.commands.bench_files import kept_curves, named, read_runs
@@ -36,7 +37,24 @@ UNIT = Unit(
     post_bytes=300,
     growth=0.0,
     growth_measured=True,
+    page_wal=40,
+    hit=0.1,
+    checkpoint_seconds=900,
+    checkpoint_wal=2e9,
 )
+
+
+def counting(milliseconds: float) -> Statement:
+    """Return what is kept of the statement that counts hits, sent twice."""
+    return Statement(
+        query=f"prepare take (smallint[]) as {capacity.HIT} as b",
+        calls=2,
+        milliseconds=2 * milliseconds,
+        rows=2,
+        buffers_hit=0,
+        buffers_read=0,
+        wal_bytes=0,
+    )
 
 
 def costing(cpu: dict[str, float], wal_bytes: int, count: int) -> list[made_up.Round]:
@@ -58,7 +76,21 @@ def run() -> Run:
     )
     post.subject.rounds = costing({"postgres": 1.5, "postgrest": 0.5}, 5_000_000, 1000)
     chunk.subject.rounds = costing({"postgres": 0.2, "generator": 1}, 7_500_000, 10)
+    post.subject.rounds[0].cost.statements = [counting(0.12)]
+    made.settings |= {"postgresql.checkpoint_timeout": "15min", "postgresql.max_wal_size": "4GB"}
+    made.scenarios = [one for one in made.scenarios if one.name != capacity.LIMITS]
     return made
+
+
+def limits(run: Run, *rounds: tuple[float, float]) -> None:
+    """Have a run say what pages cost with limits that count, and without, ms by round."""
+    found = copy.deepcopy(run.scenarios[0])
+    found.name, found.sides = capacity.LIMITS, found.sides[:2]
+    for side, number in zip(found.sides, (0, 1), strict=True):
+        side.rounds = [
+            one for costs in rounds for one in costing({"postgres": costs[number]}, 0, 1000)
+        ]
+    run.scenarios.append(found)
 
 
 def scaling(exponent: float) -> Scaling:
@@ -94,15 +126,19 @@ def test_costs_are_taken_out_of_a_run(run: Run) -> None:
     assert found.post_wal == 5000
     assert found.row == pytest.approx(0.2 * 1000 / 10 / 5000)
     assert found.row_wal == 150
+    assert (found.page_wal, found.hit) == (0, pytest.approx(0.12))
+    assert found.checkpoint_seconds == 900
+    assert found.checkpoint_wal == pytest.approx(4 * 2**30 / 1.9)
     assert (found.entry_bytes, found.follow_bytes, found.post_bytes) == (100, 120, 200)
     assert not found.growth_measured
 
 
 def test_a_need_is_what_a_pocket_calculator_says() -> None:
     assumed = Assumptions(
-        daily=0.5, kept=0.5, pages=86.4, posts=8.64, weight=1.0, peak=2.0, busy=0.5, retention=10.0
-    )
-    found = capacity.need(1e6, UNIT, assumed)
+        daily=0.5, kept=0.5, pages=86.4, posts=8.64, weight=1.0, peak=2.0, busy=0.5, retention=10.0,
+        row_blocks=1.0, post_blocks=3.0, image=5000.0,
+    )  # fmt: skip
+    found = capacity.need(1e6, replace(UNIT, checkpoint_wal=1e15), assumed)
     assert found.pages == pytest.approx(1000)  # 500,000 people, 86.4 pages in 86,400 s, twice that
     assert found.posts == pytest.approx(100)
     assert found.rows == pytest.approx(2500)
@@ -110,7 +146,11 @@ def test_a_need_is_what_a_pocket_calculator_says() -> None:
     assert found.cores_http == pytest.approx(1000 * 0.0004 / 0.5)
     assert found.cores_far == pytest.approx(1000 * 0.0005 / 0.5)
     assert found.cores_writes == pytest.approx((100 * 0.002 + 2500 * 0.000004) / 0.5)
-    assert found.wal_mb == pytest.approx((100 * 5000 + 2500 * 150) / 1e6)
+    written = 100 * 5000 + 2500 * 150 + 1000 * 40
+    changed = 5e5 * (1 - math.exp(-2500 * 900 / 5e5))  # of 500,000 leaves in 900 s
+    images = (changed / 900 + 100 * 3) * 5000
+    assert found.wal_mb == pytest.approx((written + images) / 1e6)
+    assert found.cores_hits == pytest.approx(1000 * 0.0001 / 0.5)
     logins = 1e6 / 30 / 86_400 * 2
     assert found.cores_logins == pytest.approx(logins * 0.1 / 0.5), "as busy as any other core"
     posts_hot = 500_000 * 8.64 * 3
@@ -144,8 +184,12 @@ def test_a_machine_ends_where_what_it_has_is_needed() -> None:
     random_blocks = capacity.need(found["random reads and writes"], UNIT, assumed)
     assert random_blocks.iops == pytest.approx(assumed.iops)
     assert list(found.values()) == sorted(found.values())
+    replicas = capacity.need(found["cores, pages read from replicas too"], UNIT, assumed)
+    assert replicas.cores_hits > 0
+    primary = replicas.cores_writes + replicas.cores_logins + replicas.cores_hits
+    assert primary == pytest.approx(assumed.cores)
     more = capacity.ends(UNIT, replace(assumed, wal_mb=2 * assumed.wal_mb))
-    assert more["WAL"] == pytest.approx(2 * found["WAL"])
+    assert more["WAL"] == pytest.approx(2 * found["WAL"], rel=0.05), "images are a bit more of it"
     assert more["disk"] == found["disk"]
 
 
@@ -169,7 +213,7 @@ def test_each_scenario_is_taken_from_the_last_run_that_has_it_and_says_which(run
     for what, scenario, file in (
         ("CPU of a page, database", "`timeline-floors`", "second"),
         ("CPU of a post, all of the stack", "`posting-storm`", "first"),
-        ("WAL of a row put into a feed", "`fan-out-chunk`", "first"),
+        ("CPU of a row put into a feed", "`fan-out-chunk`", "first"),
         ("growth of a page's cost with users", "`users`", "new"),
         ("a follow on disk, with its indexes", "the database", "second"),
     ):
@@ -195,6 +239,87 @@ def test_costs_on_networks_of_different_sizes_are_not_put_together(run: Run) -> 
     with pytest.raises(StackError, match="networks of different sizes: small: 300, here: "):
         capacity.units([(run, "here"), (small, "small")])
     assert capacity.units([(small, "small"), (run, "here")]).middle.users == run.data.users
+
+
+def test_checkpoints_come_sooner_the_more_wal_there_is_and_each_makes_images() -> None:
+    """So that WAL grows by more than the users, up to an image for each row."""
+    assumed = Assumptions()
+    few, many = (capacity.need(users, UNIT, assumed) for users in (1e5, 1e9))
+    assert few.wal_mb * 1e4 < many.wal_mb * 0.95
+    for found in (few, many):
+        plain = found.posts * UNIT.post_wal + found.rows * UNIT.row_wal + found.pages * 40
+        most = (found.rows + 3 * found.posts) * assumed.image
+        assert plain + 0.5 * most < found.wal_mb * 1e6 < plain + most
+    rare = replace(UNIT, checkpoint_seconds=1e7, checkpoint_wal=1e15)
+    assert capacity.need(1e9, rare, assumed).wal_mb < many.wal_mb / 4
+    # What agrees with itself: so long apart as the WAL between two allows.
+    apart = UNIT.checkpoint_wal / (many.wal_mb * 1e6)
+    assert apart < UNIT.checkpoint_seconds
+    fixed = replace(UNIT, checkpoint_seconds=apart, checkpoint_wal=1e15)
+    assert capacity.need(1e9, fixed, assumed).wal_mb == pytest.approx(many.wal_mb, rel=0.01)
+
+
+def test_counting_costs_what_limits_tell_or_where_that_is_noise_what_its_statement_takes(
+    run: Run,
+) -> None:
+    limits(run, (0.5, 0.3), (0.7, 0.6), (0.9, 0.6))
+    found = capacity.units([(run, "here")])
+    assert [one.hit for one in (found.low, found.middle, found.high)] == pytest.approx(
+        [0.1, 0.2, 0.3]
+    )
+    told = capacity.markdown(found, [1e6], Assumptions())
+    assert "with limits less without | 0.2 (0.1 to 0.3) ms | `limits` | here |" in told
+    run.scenarios.pop()
+    limits(run, (0.5, 0.3), (0.6, 0.61), (0.9, 0.6))
+    found = capacity.units([(run, "here")])
+    assert found.middle.hit == pytest.approx(0.12)
+    told = capacity.markdown(found, [1e6], Assumptions())
+    assert "its statement alone | 0.12 ms | `posting-storm` | here |" in told
+    run.scenarios[1].subject.rounds[0].cost.statements = []
+    with pytest.raises(StackError, match="what counting a page's hits costs"):
+        capacity.units([(run, "here")])
+
+
+def test_an_end_that_an_assumption_moves_says_so_and_what_half_and_twice_of_it_give(
+    run: Run,
+) -> None:
+    assumed = Assumptions()
+    told = capacity.ends_markdown(capacity.units([(run, "here")]), assumed)
+    cells = {
+        line.split(" | ")[0].lstrip("| "): line.split(" | ")[1:]
+        for line in told.splitlines()
+        if line.startswith("| ")
+    }
+    unit = capacity.units([(run, "here")]).middle
+    half, twice = (
+        capacity.ends(unit, replace(assumed, blocks=blocks))["memory for what is read on a day"]
+        for blocks in (3.0, 12.0)
+    )
+    assert half > 1.5 * twice
+    assert cells["memory for what is read on a day"][1].startswith(
+        f"assumed: a comer's blocks; half {capacity._many(half)}, twice {capacity._many(twice)}"
+    )
+    assert "a login's CPU; half" in cells["cores, pages read from replicas too"][1]
+    assert "a block's image; half" in cells["WAL"][1]
+    assert "half" not in cells["disk"][1], "rows were measured"
+
+
+def test_a_range_that_an_assumption_exceeds_is_not_shown(run: Run) -> None:
+    run.scenarios[1].subject.rounds = [
+        one for cpu in (1.9, 2.0, 2.1) for one in costing({"postgres": cpu}, 5_000_000, 1000)
+    ]
+    for one in run.scenarios[1].subject.rounds:
+        one.cost.statements = [counting(0.12)]
+    found = capacity.units([(run, "here")])
+    name = "cores, pages read from replicas too"
+    assert (
+        capacity.ends(found.low, Assumptions())[name]
+        > capacity.ends(found.high, Assumptions())[name] * 1.001
+    )
+    for milliseconds, shown in ((100.0, False), (0.001, True)):
+        told = capacity.ends_markdown(found, Assumptions(login_ms=milliseconds))
+        (line,) = (one for one in told.splitlines() if one.startswith(f"| {name} |"))
+        assert (" to " in line.split(" | ")[1]) == shown, line
 
 
 @pytest.mark.parametrize(
