@@ -474,6 +474,26 @@ begin
 end
 $$;
 
+-- The first user from an id on whose timeline is kept, after the last one the first of all. As whoever
+-- owns it, since a member sees no states but their own.
+create or replace function bench.reader_from(first_id bigint)
+returns bigint
+language sql
+stable
+security definer
+begin atomic
+  select coalesce(
+    (
+      select s.user_id
+      from app.feed_states s
+      where s.user_id >= first_id and s.complete_from = 0
+      order by s.user_id
+      limit 1
+    ),
+    (select s.user_id from app.feed_states s where s.complete_from = 0 order by s.user_id limit 1)
+  );
+end;
+
 -- How a new post of one author reaches its readers, step by step: who posts, and whether a reader
 -- sees it. bench/sql/strategies.sql has the same for the ways not taken.
 create or replace function bench.post(author_id bigint)

@@ -90,6 +90,54 @@ def test_a_wrong_page_of_the_reference_system_s_query_is_told(bed: Bed) -> None:
         assert len(bed.prove(proof, kinds=["active"])) == 5
 
 
+def test_a_wrong_page_of_everybody_or_of_some_is_told(bed: Bed) -> None:
+    proof = ["sql/everybody_as_defined.sql"]
+    (kept,) = bed.connection.execute(
+        "select array_agg(user_id::text order by user_id) from app.feed_states"
+        " where complete_from = 0"
+    ).fetchall()
+    told = {}
+    for readers in (3, 10**9):
+        assert bed.prove(proof, readers=readers) == []
+        with changed(bed, *PAGES):
+            told[readers] = bed.prove(proof, readers=readers)
+        named = {line.split()[3].rstrip(":") for line in told[readers]}
+        assert len(named) == len(told[readers])
+        assert named <= set(kept[0])
+    assert len(told[3]) == 3
+    assert 10 < len(told[10**9]) <= 20
+    with bed.connection.transaction(force_rollback=True):
+        bed.connection.execute("update app.feed_states set complete_from = 9007199254740992")
+        assert bed.prove(proof, readers=3) == ["no timeline is kept"]
+
+
+def test_readers_are_drawn_from_everybody_or_from_so_many(bed: Bed) -> None:
+    sides = read_all(("timeline-everybody",))[0].sides
+    everybody, some = sides
+    assert everybody.scripts == some.scripts, "the same statements"
+    assert everybody.variables["readers"] > 10**8
+    assert some.variables == {"readers": 3000}
+    bed.connection.execute(
+        "create table bench.asked (user_id bigint); grant insert on bench.asked to member"
+    )
+    noting = ("bench.reader_from(bigint)", "STABLE SECURITY", "VOLATILE SECURITY")
+    inside = (" SELECT COALESCE(", "INSERT INTO bench.asked VALUES (first_id);\n SELECT COALESCE(")
+    try:
+        with changed(bed, *noting), changed(bed, "bench.reader_from(bigint)", *inside):
+            asked = {}
+            for readers in (3, 10**9):
+                bed.connection.execute("truncate bench.asked")
+                round_of(bed, replace(everybody, variables={"readers": readers}, proofs=[]))
+                rows = bed.connection.execute("select distinct user_id from bench.asked").fetchall()
+                asked[readers] = {row[0] for row in rows}
+    finally:
+        bed.connection.execute("drop table bench.asked")
+    every = bed.user_count
+    assert asked[3] == {1, 1 + every // 3, 1 + 2 * every // 3}
+    assert len(asked[10**9]) > every / 2, "in a second; of 1,000 draws nearly all"
+    assert asked[10**9] <= set(range(1, every + 1))
+
+
 def test_a_wrong_page_of_readers_of_many_or_few_is_told(bed: Bed) -> None:
     proof = ["sql/degrees_as_defined.sql"]
     assert bed.prove(proof) == []
@@ -212,8 +260,8 @@ CURVES = {one.name: one.at(one.sizes[0]) for one in scale.read_all(["users"])}
 SIDES = {
     f"{one.name}: {load.name}": load
     for one in read_all(
-        ("timeline-sql", "timeline-degrees", "profile-sql", "write-cost", "fan-out-chunk",
-         "counters-waiting", "posting-storm")
+        ("timeline-sql", "timeline-everybody", "timeline-degrees", "profile-sql", "write-cost",
+         "fan-out-chunk", "counters-waiting", "posting-storm")
     )
     for load in one.sides
     if load.proofs
