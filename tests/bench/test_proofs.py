@@ -305,6 +305,21 @@ def test_posts_that_are_answered_and_lost_are_told(bed: Bed) -> None:
     assert f" posts, for {one.count} answers and at most 16 not counted" in told
 
 
+@pytest.mark.parametrize("number", range(3))
+def test_a_post_is_seen_with_each_strategy_and_pull_s_as_soon_as_it_is_there(
+    bed: Bed, number: int
+) -> None:
+    """All pages in one transaction, one member after the other, by the functions that runs call."""
+    load = side("strategies-delivery", number)
+    one = round_of(bed, load)
+    assert one.count > 0
+    assert not one.errors
+    post, delivered = (one.operations[name].latency.p50 for name in ("post", "delivered"))
+    assert delivered > post * 0.99, "whole microseconds, in steps"
+    if load.name.startswith("pull"):
+        assert delivered < post + 1, "ms: no page was waited for"
+
+
 def test_a_round_that_posted_nothing_is_told(bed: Bed) -> None:
     begun = newest_post(bed.connection)
     assert bed.prove(["sql/posts_delivered.sql"], begun=begun) == ["nothing was posted"]
