@@ -4,7 +4,7 @@ import re
 import tomllib
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -400,11 +400,15 @@ def read_all(names: tuple[str, ...] = (), quick: bool = False) -> list[Scenario]
     return [one for one in scenarios if one.quick or names or not quick]
 
 
-def summary(scenario: Scenario) -> dict[str, Any]:
-    """Return what ``bench list`` shows of a scenario."""
-    return {
-        "name": scenario.name,
-        "title": scenario.title,
-        "sides": [f"{side.name} ({side.role})" for side in scenario.sides],
-        "quick": scenario.quick,
-    }
+def summary(scenario: Scenario) -> tuple[str, str, str, str, str]:
+    """Return what ``bench list`` shows of a scenario: name, load, stacks, quick, title."""
+    subject = scenario.sides[0]
+    count = f"{subject.clients} client{'s' if subject.clients != 1 else ''}"
+    load = f"closed, {count}" if subject.rate is None else f"open, {subject.rate:g}/s"
+    return (
+        scenario.name,
+        "a figure" if subject.figure else load,
+        ",".join(dict.fromkeys(side.stack for side in scenario.sides)),
+        "quick" if scenario.quick else "",
+        scenario.title,
+    )

@@ -1,6 +1,10 @@
 """``microblog bench``: names its parts; each lives in a module of its own."""
 
 import importlib
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 import click
 
@@ -37,6 +41,24 @@ class Parts(click.Group):
         return command
 
 
+def _break_off(number: int, _: FrameType | None) -> None:
+    """Do as Ctrl-C does, once: whoever sends the signal again must not break the clearing up."""
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def broken_off_by_sigterm() -> Iterator[None]:
+    """SIGTERM is treated like Ctrl-C: what was measured is kept, and the stack is stopped."""
+    before = signal.signal(signal.SIGTERM, _break_off)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 @click.command(cls=Parts)
-def command() -> None:
+@click.pass_context
+def command(context: click.Context) -> None:
     """Measure, with floors and rivals in the same run; compare; show."""
+    context.with_resource(broken_off_by_sigterm())

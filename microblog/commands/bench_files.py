@@ -48,11 +48,11 @@ def read_runs(files: Sequence[Path]) -> list[Source]:
 
 
 def run_file(name: str | None) -> Path:
-    """Return the file of a run: a path, the beginning of a name, or (None) the newest.
+    """Return the file of a run: a path, the beginning of a name, or (None, "newest") the newest.
 
     Raises StackError where there is none, or more than one.
     """
-    if name is None:
+    if name is None or name == "newest":
         last = newest(RESULTS)
         if last is None:
             raise StackError("nothing was measured yet", "Measure first: microblog bench run")

@@ -1,22 +1,23 @@
 """``microblog bench list``."""
 
-import click
-from rich.table import Table
+import shutil
+import sys
 
-from microblog.bench.scenario import read_all
-from microblog.commands.common import console
+import click
+
+from microblog.bench.scenario import read_all, summary
 
 
 @click.command()
 def command() -> None:
-    """List the scenarios under bench/scenarios."""
-    table = Table("scenario", "what", "sides, the subject first", "quick")
-    for scenario in read_all():
-        sides = "\n".join(
-            f"{side.name}" + (f"  [dim]{side.role}[/dim]" if side.role != "subject" else "")
-            for side in scenario.sides
-        )
-        mark = "yes" if scenario.quick else ""
-        table.add_row(f"[bold]{scenario.name}[/bold]", scenario.title, sides, mark)
-        table.add_section()
-    console.print(table)
+    """List the scenarios under bench/scenarios: name, load, stacks, whether quick, and what.
+
+    One line for each. The load is that of the subject: closed with so many clients, or open with so
+    many requests a second.
+    """
+    lines = [("scenario", "load", "stack", "quick", "what"), *map(summary, read_all())]
+    wide = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for line in lines:
+        text = "  ".join(map(str.ljust, line, wide)).rstrip()
+        click.echo(text if room is None or len(text) <= room else f"{text[: room - 1]}…")

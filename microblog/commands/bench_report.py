@@ -32,7 +32,7 @@ from microblog.commands.common import console, say
 def command(
     runs: tuple[str, ...], curves: tuple[Path, ...], html: Path | None, write: bool
 ) -> None:
-    """Show RUNS (files, or how their names begin; default: the newest).
+    """Show RUNS (files, how their names begin, or "newest", which is the default).
 
     Tables here, plots in a page, one file that loads nothing from elsewhere. Of several runs the
     page and the documents get each scenario from the last one that has it, and of several files of

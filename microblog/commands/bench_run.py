@@ -21,6 +21,7 @@ QUICK_WITHIN = 270.0  # seconds, seeding included: `make bench` is over within f
 
 @click.command()
 @click.argument("scenarios", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All scenarios; takes an hour or more.")
 @click.option("--stack", metavar="NAME", help="Which stack to load. Default: bench-<preset>.")
 @click.option(
     "--preset", type=click.Choice(list(PRESETS)), default="small", help="Data. Default: small."
@@ -36,6 +37,7 @@ QUICK_WITHIN = 270.0  # seconds, seeding included: `make bench` is over within f
 @click.option("--fresh", is_flag=True, help="Empty the stack and seed it anew first.")
 def command(
     scenarios: tuple[str, ...],
+    everything: bool,
     stack: str | None,
     preset: str,
     rounds: int | None,
@@ -44,14 +46,21 @@ def command(
     seed: int,
     fresh: bool,
 ) -> None:
-    """Measure SCENARIOS (default: all), each beside its floors and rivals.
+    """Measure SCENARIOS, or --all, each beside its floors and rivals.
 
     Starts a stack of its own and stops it afterwards; its data stays for the next run. A quick
     pass is over within five minutes, begins with what the goals of the README ask for, and says
     which scenarios no time was left for. The result is a new file under bench/results. What would
     fill rival stores with every follow of the preset full is left out there, unless named. Exit
-    code 1 where an answer was wrong or a scenario failed.
+    code 1 where an answer was wrong or a scenario failed. Ctrl-C and SIGTERM end it with what was
+    measured.
     """
+    if bool(scenarios) == everything and not quick:
+        raise click.UsageError(
+            "name scenarios, or say --all: not both."
+            if everything
+            else "name scenarios (microblog bench list shows them), or say --all or --quick."
+        )
     chosen = read_all(scenarios, quick)
     if preset == "full" and not scenarios:
         chosen = [one for one in chosen if not one.small_only]

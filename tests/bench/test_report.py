@@ -18,6 +18,7 @@ from microblog.bench.report import figures, goals, reasons, strategies, terminal
 from microblog.bench.report.facts import warnings
 from microblog.bench.report.page import page
 from microblog.bench.report.pages import costs, latest, latest_curves, markdown, measured
+from microblog.bench.report.plots import FEW_SECONDS
 from microblog.bench.result import Cost, Round, Run, ScenarioResult, Side, Target, ratio, write
 from microblog.bench.scale_result import Curve, Point, Scaling
 from microblog.bench.scenario import BENCH, read_all
@@ -140,9 +141,15 @@ def test_every_scenario_side_call_and_limitation_is_on_the_page(made: Run, shown
         assert f"scale-of-{curve.name}" in shown.values("id")
 
 
+def plots_of(scenario: ScenarioResult) -> bool:
+    """Whether there are seconds enough for a plot over time."""
+    return any(len(one.over_time) >= FEW_SECONDS for one in scenario.subject.rounds)
+
+
 def test_each_scenario_has_its_plots_and_they_are_described(made: Run, shown: Elements) -> None:
     plots = [attributes for tag, attributes in shown.elements if tag == "svg"]
-    assert len(plots) == 1 + 1 + 4 * len(made.scenarios) + len(CURVES)
+    over_time = sum(plots_of(one) for one in made.scenarios)
+    assert len(plots) == 1 + 3 * len(made.scenarios) + over_time + len(CURVES)
     assert all(one.get("aria-label") and one.get("viewbox") for one in plots)
 
 
@@ -308,7 +315,7 @@ def test_the_goals_count_what_is_undecided_by_itself() -> None:
             ratio("loud", [4.9, 5.0, 5.1], [1.0] * 3, 3.0),
         ],
     )
-    told = goals.markdown(replace(made, scenarios=[shown]))
+    told = goals.markdown([(replace(made, scenarios=[shown]), "x")])
     assert told.startswith("Of 3: 1 reached, 1 undecided")
     assert "1 missed." in told
     assert [line.rsplit("|", 2)[1].strip() for line in told.splitlines()[-3:]] == ["✓", "?", "✗"]
@@ -483,8 +490,8 @@ def test_a_percentile_of_too_few_answers_is_a_dash_wherever_it_would_stand(tmp_p
     (row,) = [line for line in told.splitlines() if line.startswith("| **subject**")]
     cells = [cell.strip() for cell in row.split("|")[1:-1]]
     p50 = words.number(figures.latency(few.subject).p50)
-    assert cells[1:6] == ["–", "", p50, "–", "–"]
-    assert re.search(r"^\| floor \| – \| – \|", told, re.MULTILINE), "its ratio is one of tails"
+    assert cells[1:3] == ["–", p50], "and no column of ratios, which are of tails"
+    assert figures.compared(few, few.sides[1]) == "–"
     console = Console(width=160)
     with console.capture() as captured:
         terminal.show(made, console)
@@ -509,9 +516,9 @@ def test_what_one_round_found_alone_decides_nothing() -> None:
         assert one.found.endswith("(one round, which decides nothing)")
     counts = figures.counted(judged.values())
     assert counts == {"reached": 0, "undecided": 4, "missed": 0}
-    told = goals.markdown(replace(run(rounds=1), scenarios=[
+    told = goals.markdown([(replace(run(rounds=1, samples=0), scenarios=[
         replace(scenario, name="reference-run", title="x")
-    ]))  # fmt: skip
+    ]), "x")])  # fmt: skip
     assert told.startswith("Of 5: 1 reached, 4 undecided")
     assert "the rounds are too few" in told
     aimed = Target(what="rate", value=1.0, aim=2.0, bound="at least")
@@ -746,8 +753,8 @@ def test_each_curve_is_shown_with_its_own_date_commit_and_machine(made: Run) -> 
     assert first.startswith("2026-01-02 at commit old, on Made Up 3000, 2 cores, 8 GiB; ")
     assert second.startswith("2026-02-03 at commit new, on Xeon, 8 cores, 64 GiB; at most 2 ")
     assert "from `curves/old.json`" in first and "from `curves/new.json`" in second
-    assert [curve.title in first for curve in CURVES] == [True, False]
-    assert [curve.title in second for curve in CURVES] == [False, True]
+    for curve, name in zip(CURVES, ("old", "new"), strict=True):
+        assert f"From {name}." in told.split(f"**{curve.title}.**")[1].split("**")[0]
     cards = page([(made, "here")], files).split('<section class="card" id="scale-of-')[1:]
     shown = {card.split('"')[0]: " ".join(Elements("<" + card).text.split()) for card in cards}
     assert "Measured 2026-01-02 at commit old, on Made Up 3000" in shown["follows"]
@@ -775,7 +782,7 @@ def test_the_page_of_several_runs_has_each_scenario_once_with_the_run_it_is_from
         for card in source.split('<section class="card" id="')[1:]
     }
     names = [old.scenarios[1].name, *(one.name for one in new.scenarios)]
-    assert list(sections) == names
+    assert sorted(sections) == sorted(names)
     when = ["2026-01-02 at commit old", *["2026-02-03 at commit new"] * 2]
     for name, said in zip(names, when, strict=True):
         assert f"{name}, measured {said}, " in sections[name]

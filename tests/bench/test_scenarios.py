@@ -19,7 +19,6 @@ from microblog.bench.scenario import (
     uses,
 )
 from microblog.cli import main
-from microblog.commands.common import console
 from microblog.errors import StackError
 from microblog.settings import ROOT
 
@@ -57,19 +56,32 @@ def test_every_scenario_of_the_project_can_be_read() -> None:
         assert beside or scenario.targets, scenario.name
 
 
-def test_the_list_shows_each_scenario_and_its_subject_first(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(console, "width", 300)
+def test_the_list_has_a_line_for_each_scenario(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main("bench", "list")
     assert not ended.value.code
-    first = {
-        (cells[0], cells[1], cells[2].split("  ")[0])
-        for line in capsys.readouterr().out.splitlines()
-        if len(cells := [cell.strip() for cell in line.split("│")[1:-1]]) == 4 and cells[0]
-    }
-    assert first == {(one.name, one.title, one.sides[0].name) for one in read_all()}
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split() == ["scenario", "load", "stack", "quick", "what"]
+    scenarios = read_all()
+    assert [line.split()[0] for line in lines] == [one.name for one in scenarios]
+    assert all(line.endswith(f"  {one.title}") for line, one in zip(lines, scenarios, strict=True))
+    shown = {line.split()[0]: " ".join(line.split()) for line in lines}
+    assert shown["reference-run"].startswith("reference-run closed, 250 clients direct quick The")
+    assert shown["read-heavy-10"].startswith("read-heavy-10 open, 200/s direct 10 timelines")
+    assert shown["storage"].startswith("storage a figure direct quick Bytes")
+    assert "direct,pooled,two,pooled-two,replica" in shown["stacks"]
+
+
+@pytest.mark.parametrize("arguments", [(), ("--all", "limits")])
+def test_nobody_starts_all_scenarios_by_accident(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main("bench", "run", *arguments)
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert "--all" in told
+    assert arguments or "microblog bench list" in told
 
 
 def test_every_script_of_the_project_is_used_by_a_scenario() -> None:

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from microblog.bench.report import goals, strategies
+from microblog.bench.report import figures, goals, strategies
 from microblog.bench.report.facts import of_the_run
 from microblog.bench.report.pages import (
     NOTHING,
     Curves,
     Source,
+    contents,
     filled,
     latest,
     latest_curves,
@@ -31,13 +32,22 @@ def written(runs: list[Source], curves: list[Curves]) -> Iterator[tuple[Path, st
     if compared:
         table = f"{_on(compared)}\n\n{strategies.markdown(compared)}"
     drawing = strategies.plot(compared) if compared else None
-    reached = [f"{_on(run)} {text}" for run, _ in parts if (text := goals.markdown(run)) != NOTHING]
-    readme = filled(README.read_text(), "goals", "\n\n".join(reached) or NOTHING)
+    scalings = latest_curves(curves)
+    reached = goals.markdown(parts, scalings)
+    on = "\n".join(f"- {_on(run)}" for run, _ in parts if _names_a_goal(run))
+    readme = filled(README.read_text(), "goals", f"{on}\n\n{reached}" if on else reached)
     yield README, filled(readme, "strategies", table)
     page = filled(FIGURES.read_text(), "strategies", table)
-    yield FIGURES, filled(page, "figures", markdown(parts, latest_curves(curves)))
+    page = filled(page, "figures", markdown(parts, scalings))
+    links = contents(parts, scalings)
+    short = f"{goals.summary(parts)}\n\nFigures: {links}" if links else NOTHING
+    yield FIGURES, filled(page, "summary", short)
     if drawing is not None:
         yield PLOT, drawing.file((BENCH / "page" / "page.css").read_text())
+
+
+def _names_a_goal(run: Run) -> bool:
+    return any(one.name in goals.GOALS and figures.verdicts(one) for one in run.scenarios)
 
 
 def _on(run: Run) -> str:

@@ -193,7 +193,22 @@ def tells(scenario: ScenarioResult, *names: str) -> bool:
 
 def value(scenario: ScenarioResult, side: Side, unit: str = "") -> str:
     """Write what a side has of what the scenario measures, a dash where it is too few answers'."""
-    return f"{words.number(side.value)} {unit}".rstrip() if tells(scenario, side.name) else "–"
+    return f"{words.rounded(side.value)} {unit}".rstrip() if tells(scenario, side.name) else "–"
+
+
+def percentiles(scenario: ScenarioResult, side: Side, *names: str) -> list[str]:
+    """Write percentiles of the operation that the scenario measures, of all where it names none."""
+    of = scenario.of if any(scenario.of in one.operations for one in side.rounds) else ""
+    return words.percentiles(latency(side, of), answers(side, of), *names)
+
+
+def costed(scenario: ScenarioResult, side: Side) -> bool:
+    """Whether what a side spent is the cost of its answers.
+
+    A figure has none. Who delivers reads the followers' pages after each post, which is the harness
+    looking and no part of a post.
+    """
+    return scenario.measure != "figure" and side.generator != "delivery"
 
 
 def compared(scenario: ScenarioResult, side: Side) -> str:
@@ -473,7 +488,13 @@ def lost(side: Side) -> int:
 
 def processes(scenario: ScenarioResult) -> list[str]:
     """Return the processes that used CPU on any side, the generator last."""
-    used = {name for side in scenario.sides for name, ms in spent(side).cpu.items() if round(ms, 4)}
+    used = {
+        name
+        for side in scenario.sides
+        if costed(scenario, side)
+        for name, ms in spent(side).cpu.items()
+        if round(ms, 4)
+    }
     return sorted(used, key=process_order)
 
 

@@ -12,18 +12,24 @@ from microblog.bench.report.facts import facts
 from microblog.bench.report.pages import (
     Curves,
     Source,
+    by_name,
     first,
     first_of_curves,
     latest,
     latest_curves,
     measured_curves,
 )
+from microblog.bench.report.questions import by_question
 from microblog.bench.report.scaling import section as scaling_section
 from microblog.bench.result import PERCENTILES, Latency, ScenarioResult, Side
 from microblog.bench.scenario import BENCH
 
 SHOWN_STATEMENTS = 8
 QUERY_LENGTH = 300
+FACTS = (  # that are shown at once; settings and versions are unfolded
+    *("measured", "commit", "on", "users", "follows", "posts", "rows in feeds", "database"),
+    *("rounds", "took"),
+)
 # Of what tells runs apart; the rest, settings above all, is a list that is unfolded.
 RUN_COLUMNS = ("users", "follows", "posts", "rows in feeds", "database", "rounds", "took", "seed")
 COST_COLUMNS = [
@@ -35,7 +41,8 @@ def page(runs: list[Source], curves: Sequence[Curves] = ()) -> str:
     """Return the page of runs and curves: each scenario and each curve from its last file."""
     parts = latest(runs) or runs[-1:]
     scalings = latest_curves(list(curves))
-    scenarios = [(one, name) for run, name in parts for one in run.scenarios]
+    groups = by_question(parts)
+    scenarios = [(one, name) for some in groups.values() for one, _, name in some]
     common, table = _runs(parts)
     environment = Environment(
         loader=FileSystemLoader(BENCH / "page"),
@@ -54,7 +61,8 @@ def page(runs: list[Source], curves: Sequence[Curves] = ()) -> str:
     return environment.get_template("page.html").render(
         title="pg-microblog, measured",
         css=Markup(css),  # noqa: S704 - this project's own file
-        facts=common,
+        facts=[pair for pair in common if pair[0] in FACTS],
+        settings=[pair for pair in common if pair[0] not in FACTS],
         runs=table,
         warnings=[
             (name if len(parts) + len(scalings) > 1 else "", texts)
@@ -65,14 +73,15 @@ def page(runs: list[Source], curves: Sequence[Curves] = ()) -> str:
             if texts
         ],
         tiles=_tiles([one for one, _ in scenarios]),
-        published=[_published(one) for one, _ in scenarios if one.published],
         overview=_svg(plots.overview([one for one, _ in scenarios])) if ratios else None,
         compared=_compared(parts),
-        scenarios=[_scenario(one) | {"measured": when[name]} for one, name in scenarios],
+        questions=[
+            (question, [_scenario(one) | {"measured": when[name]} for one, _, name in some])
+            for question, some in groups.items()
+        ],
         scaling=[
             scaling_section(one, f"{measured_curves(scaling)}, from {name}")
-            for scaling, name in scalings
-            for one in scaling.curves
+            for scaling, name, one in by_name(scalings)
         ],
         sources=[name for _, name in (*parts, *scalings)],
     )
@@ -167,13 +176,14 @@ def _tiles(scenarios: list[ScenarioResult]) -> list[dict[str, str]]:
     ]
 
 
-def _published(scenario: ScenarioResult) -> dict[str, Any]:
+def _published(scenario: ScenarioResult) -> dict[str, Any] | None:
+    if not scenario.published:
+        return None
     names = list(dict.fromkeys(key for one in scenario.published for key in one.figures))
     latency, answers = figures.latency(scenario.subject), figures.answers(scenario.subject)
     p50, p99 = words.percentiles(latency, answers, "p50", "p99")
     return {
-        "title": scenario.title,
-        "about": f"{scenario.subject.name}, {words.load(scenario.subject)}: "
+        "about": f"Here, {scenario.subject.name}, {words.load(scenario.subject)}: "
         f"p50 {p50} ms, p99 {p99} ms.",
         "names": [one.name for one in scenario.published],
         "rows": [
@@ -184,12 +194,14 @@ def _published(scenario: ScenarioResult) -> dict[str, Any]:
             }
             for key in names
         ],
-        "plot": _svg(plots.values(scenario, "published-")) if scenario.subject.rounds else None,
     }
 
 
+TAILS = (*PERCENTILES, "max")
+
+
 def _latency(latency: Latency, answers: int) -> list[str]:
-    return words.percentiles(latency, answers, *PERCENTILES, "max")
+    return words.percentiles(latency, answers, *TAILS)
 
 
 def _errors(kinds: dict[str, int]) -> str:
@@ -207,7 +219,8 @@ def _side(scenario: ScenarioResult, side: Side) -> dict[str, Any]:
         "name": side.name,
         "role": side.role,
         "absent": "",
-        "load": f"{words.load(side)}, {side.generator}",
+        "number": plots.number(scenario, side),
+        "load": "" if scenario.measure == "figure" else f"{words.load(side)}, {side.generator}",
         "colour": plots.css_colour(scenario, side),
         "line": {"--": "dashed", ":": "dotted", "-.": "dashed"}.get(
             str(style["linestyle"]), "solid"
@@ -218,7 +231,7 @@ def _side(scenario: ScenarioResult, side: Side) -> dict[str, Any]:
         "errors": _errors(words.errors(side.rounds)),
         "dropped": words.number(sum(one.dropped for one in side.rounds)),
         "settle": words.number(max(one.settle for one in side.rounds)),
-        "latency": _latency(figures.latency(side), figures.answers(side)),
+        "latency": figures.percentiles(scenario, side, *TAILS),
         "cpu": [
             words.number(spent.stack_cpu),
             *(words.number(spent.cpu.get(name, 0.0)) for name in _served(scenario)),
@@ -265,9 +278,10 @@ def _scenario(scenario: ScenarioResult) -> dict[str, Any]:
     judged = figures.verdicts(scenario)
     wrong = figures.wrong(scenario)
     drawable = scenario.subject.rounds and figures.tells(scenario, scenario.subject.name)
+    costed = any(side.rounds and figures.costed(scenario, side) for side in scenario.sides)
     drawn = [
         (words.measure(scenario), plots.values(scenario) if drawable else None),
-        ("CPU of a request", plots.cost(scenario)),
+        ("CPU of a request", plots.cost(scenario) if costed else None),
         ("latency by percentile", plots.percentiles(scenario)),
         ("answers over time", plots.over_time(scenario)),
     ]
@@ -287,7 +301,11 @@ def _scenario(scenario: ScenarioResult) -> dict[str, Any]:
         "verdicts": judged,
         "wrong": wrong,
         "plots": [(name, _svg(plot)) for name, plot in drawn if plot],
-        "processes": plots.processes(scenario),
+        "processes": plots.processes(scenario) if costed else [],
+        "costed": costed,
+        "timed": scenario.measure != "figure",
+        "of": scenario.of,
+        "published": _published(scenario),
         "cpu_columns": ["all", *_served(scenario), "generator's share", "others' share"],
         "cost_columns": COST_COLUMNS,
         "sides": [_side(scenario, side) for side in scenario.sides],

@@ -1,17 +1,22 @@
 """The parts of the project's documents that are written from result files, never by hand."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import PurePath
 
 from msgspec.structs import replace
 
 from microblog.bench.report import figures, words
 from microblog.bench.report.facts import warnings
 from microblog.bench.report.judged import judged, told
+from microblog.bench.report.questions import by_question
 from microblog.bench.result import Machine, Run, ScenarioResult
 from microblog.bench.scale_result import Curve, Scaling
 from microblog.errors import StackError
 
 NOTHING = "Nothing is measured yet."
+GROWTH, RUNS = "Growth", "The runs"  # headings that are no question
+LEAST_WAL = 30  # bytes an answer: below it is what a cluster writes by itself meanwhile
 
 
 def filled(page: str, name: str, text: str) -> str:
@@ -109,21 +114,45 @@ def measured_curves(scaling: Scaling) -> str:
 
 
 def markdown(runs: list[Source], curves: Sequence[Curves] = ()) -> str:
-    """Return runs and curves, each with the name of its file, as Markdown tables."""
+    """Return scenarios by question, then curves, as Markdown tables; at last what they are from."""
     parts = []
+    for question, shown in by_question(runs).items():
+        parts.append(f"### {question}")
+        for scenario, run, name in shown:
+            parts += _scenario(scenario, run, name)
+    if any(scaling.curves for scaling, _ in curves):
+        parts.append(f"### {GROWTH}")
+    for _, name, curve in by_name(curves):
+        parts += _curve(curve, name)
+    if parts:
+        parts.append(f"### {RUNS}")
     for run, name in runs:
         parts.append(f"{measured(run)}, from `{name}`{_took(run.took)}.")
         parts += _lines([*first(run), *_wrong(run)])
-        for scenario in run.scenarios:
-            parts += _scenario(scenario)
     for scaling, name in curves:
         parts.append(f"Curves, {measured_curves(scaling)}, from `{name}`{_took(scaling.took)}.")
         parts += _lines(
             [*first_of_curves(scaling), *(text for run in scaling.runs for text in _wrong(run))]
         )
-        for curve in scaling.curves:
-            parts += _curve(curve)
     return "\n\n".join(parts) or NOTHING
+
+
+def contents(runs: list[Source], curves: Sequence[Curves] = ()) -> str:
+    """Return links to the headings of ``markdown``."""
+    heads = list(by_question(runs))
+    heads += [GROWTH] if any(scaling.curves for scaling, _ in curves) else []
+    return " · ".join(f"[{head}](#{anchor(head)})" for head in [*heads, RUNS] if heads)
+
+
+def anchor(head: str) -> str:
+    """Return what a heading is called in links, as GitHub makes it."""
+    return re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-")
+
+
+def by_name(curves: Iterable[Curves]) -> list[tuple[Scaling, str, Curve]]:
+    """Return the curves of all files by their names, each with its file."""
+    found = [(scaling, name, one) for scaling, name in curves for one in scaling.curves]
+    return sorted(found, key=lambda each: each[2].name)
 
 
 def _took(seconds: float) -> str:
@@ -159,34 +188,46 @@ def _wrong(run: Run) -> list[str]:
     ]
 
 
-def _scenario(scenario: ScenarioResult) -> list[str]:
-    timed = any(one.latency.max for side in scenario.sides for one in side.rounds)
+def _scenario(scenario: ScenarioResult, run: Run, name: str) -> list[str]:
     head = [f"`{scenario.name}`", words.measure(scenario), "ratio"]
-    more, cells = costs(scenario)
-    if timed:
-        head += ["p50 ms", "p99 ms", "p99.9 ms", "lost", *more]
+    of = f" of {scenario.of}" if scenario.of else ""
+    # The percentile that is measured stands there already, as the median of the rounds.
+    tails = [one for one in ("p50", "p99") if one != scenario.measure]
+    head += [*(f"{one} ms{of}" for one in tails), "lost", "CPU ms", "WAL"]
     rows = []
     for side in scenario.sides:
         if not side.rounds:
-            row = [side.name, f"not measured: {side.absent}"]
-            rows.append(row + [""] * (len(head) - len(row)))
+            rows.append([side.name, f"not measured: {side.absent}"] + [""] * (len(head) - 2))
             continue
-        row = [
-            f"**{side.name}**" if side.role == "subject" else side.name,
-            figures.value(scenario, side, scenario.unit),
-            figures.compared(scenario, side),
-        ]
-        if timed:
-            row += words.percentiles(
-                figures.latency(side), figures.answers(side), "p50", "p99", "p99_9"
-            )
-            row += [words.number(figures.lost(side)), *cells[side.name]]
-        rows.append(row)
+        spent, lost = figures.spent(side), figures.lost(side)
+        costed = figures.costed(scenario, side)
+        rows.append(
+            [
+                f"**{side.name}**" if side.role == "subject" else side.name,
+                figures.value(scenario, side, scenario.unit),
+                figures.compared(scenario, side),
+                *figures.percentiles(scenario, side, *tails),
+                words.number(lost) if lost else "",
+                words.number(spent.stack_cpu) if costed else "",
+                words.size(spent.wal_bytes) if costed and spent.wal_bytes >= LEAST_WAL else "–",
+            ]
+        )
+    told = [index for index in range(len(head)) if index < 2 or _tells(rows, index)]
     return [
-        f"**{scenario.title}.** {scenario.about}".rstrip(),
-        table(head, rows),
-        "\\\n".join(filter(None, [_marks(scenario), published(scenario), _notes(scenario)])),
+        f'<a id="{scenario.name}"></a>**{scenario.title}.** {scenario.about}'.rstrip(),
+        table([head[n] for n in told], [[row[n] or _none(head[n]) for n in told] for row in rows]),
+        "\\\n".join(
+            filter(None, [_marks(scenario), published(scenario), _notes(scenario, run, name)])
+        ),
     ]
+
+
+def _tells(rows: list[list[str]], column: int) -> bool:
+    return any(row[column] not in ("", "–") for row in rows)
+
+
+def _none(head: str) -> str:
+    return "0" if head == "lost" else ""
 
 
 def costs(scenario: ScenarioResult) -> tuple[list[str], dict[str, list[str]]]:
@@ -241,14 +282,16 @@ def published(scenario: ScenarioResult) -> str:
     return " ".join(told)
 
 
-def _notes(scenario: ScenarioResult) -> str:
+def _notes(scenario: ScenarioResult, run: Run, name: str) -> str:
     """Return how often and how long was measured, what was checked, and what limits the figures."""
     compared = words.checked(scenario)
     told = f"{words.rounds(scenario)}; {compared}" if compared else words.rounds(scenario)
-    return " ".join([f"{told[0].upper()}{told[1:]}.", *scenario.limitations])
+    where = f"{words.number(run.data.users)} users; from {PurePath(name).stem}."
+    doubts = warnings(replace(run, scenarios=[scenario]))
+    return " ".join([f"{told[0].upper()}{told[1:]}; {where}", *scenario.limitations, *doubts])
 
 
-def _curve(curve: Curve) -> list[str]:
+def _curve(curve: Curve, name: str) -> list[str]:
     rows = [
         [
             words.number(value)
@@ -258,7 +301,8 @@ def _curve(curve: Curve) -> list[str]:
         for point in curve.points
     ]
     marks = [f"{one.sign} {one.asked}: {one.found}" for one in judged(curve)]
-    below = ["; ".join([*marks, told(curve)]) + ".", " ".join(curve.limitations)]
+    source = f"From {PurePath(name).stem}."
+    below = ["; ".join([*marks, told(curve)]) + ".", " ".join([source, *curve.limitations])]
     return [
         f"**{curve.title}.** {curve.about}".rstrip(),
         table([curve.axis, curve.unit, "least", "most", "rounds", ""], rows),

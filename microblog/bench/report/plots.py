@@ -27,6 +27,8 @@ from microblog.bench.report.svg import (
 from microblog.bench.result import ScenarioResult, Side
 
 TINTS = {"reached": GOOD, "undecided": INK, "missed": BAD}
+FEW_SECONDS = 5  # of which a line over time says nothing
+LABEL = 0.07  # of a plot's height, from one line's number to the next
 NINES = (0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
 
 
@@ -44,6 +46,35 @@ def style(scenario: ScenarioResult, side: Side) -> dict[str, object]:
     dashes = ("--", ":", "-.")
     line = dashes[floors.index(side.name) % 3] if side.role == "floor" else "-"
     return {"color": colour(scenario, side), "linestyle": line}
+
+
+def number(scenario: ScenarioResult, side: Side) -> int:
+    """Return the number that names a side's line in the plots of a scenario."""
+    return [one.name for one in scenario.sides].index(side.name) + 1
+
+
+def _numbered(axes: Axes, ends: Sequence[tuple[int, float, float, object]]) -> None:
+    """Write at the end of each line, which is at x and y, its number; they keep their distance.
+
+    For axes whose limits and scales are final.
+    """
+    if len(ends) < 2:
+        return
+    low, high = np.log10(axes.get_ylim()) if axes.get_yscale() == "log" else axes.get_ylim()
+    places: list[float] = []
+    for _, _, y, _ in sorted(ends, key=lambda end: end[2]):
+        share = ((np.log10(y) if axes.get_yscale() == "log" else y) - low) / (high - low)
+        places.append(max(share, places[-1] + LABEL) if places else share)
+    over = max(places[-1] - 1, 0)
+    for (which, x, y, tint), place in zip(
+        sorted(ends, key=lambda end: end[2]), places, strict=True
+    ):
+        axes.annotate(
+            str(which), (x, y), (1.03, place - over), textcoords="axes fraction", va="center",
+            color=tint, fontweight="bold", annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": GRID, "linewidth": 0.7, "shrinkA": 1,
+                        "shrinkB": 1},
+        )  # fmt: skip
 
 
 def css_colour(scenario: ScenarioResult, side: Side) -> str:
@@ -154,11 +185,8 @@ def overview(scenarios: Sequence[ScenarioResult]) -> str:
 # -- one scenario -----------------------------------------------------------------------------
 
 
-def values(scenario: ScenarioResult, prefix: str = "") -> str:
-    """Draw what was measured: the median of each side as a bar, each round as a dot.
-
-    ``prefix`` tells two drawings of one scenario on the same page apart.
-    """
+def values(scenario: ScenarioResult) -> str:
+    """Draw what was measured: the median of each side as a bar, each round as a dot."""
     sides = [side for side in _ran(scenario) if figures.tells(scenario, side.name)]
     known = [
         (one.name, float(figure))
@@ -168,7 +196,7 @@ def values(scenario: ScenarioResult, prefix: str = "") -> str:
     count = len(sides) + len(known)
     names, row = _wrapped([side.name for side in sides] + [name for name, _ in known])
     drawing = Drawing(
-        f"{prefix}{scenario.name}-values",
+        f"{scenario.name}-values",
         f"{words.measure(scenario)} of each side",
         height=0.62 + row * count,
     )
@@ -177,10 +205,10 @@ def values(scenario: ScenarioResult, prefix: str = "") -> str:
         tint = colour(scenario, side)
         bar = axes.barh(place, side.value, height=0.62, color=tint, alpha=0.32)
         drawing.note(list(bar), f"{side.name}: median {words.number(side.value)} {scenario.unit}")
-        for number, one in enumerate(side.rounds, 1):
+        for which, one in enumerate(side.rounds, 1):
             drawing.note(
                 axes.plot(one.value, place, "o", markersize=4, color=tint),
-                f"{side.name}, round {number}: {words.number(one.value)} {scenario.unit}",
+                f"{side.name}, round {which}: {words.number(one.value)} {scenario.unit}",
             )
         _label(axes, max(side.value, *(one.value for one in side.rounds)), place, side.value, INK)
     for place, (_, figure) in enumerate(known, len(sides)):
@@ -222,6 +250,7 @@ def _told(nines: float, answers: int) -> bool:
 
 def percentiles(scenario: ScenarioResult) -> str | None:
     """Draw the latency by percentile, the tail stretched out; None where none was recorded."""
+    ends: list[tuple[int, float, float, object]] = []
     drawing = Drawing(f"{scenario.name}-percentiles", "Latency by percentile")
     axes = drawing.axes
     most = 0
@@ -234,6 +263,7 @@ def percentiles(scenario: ScenarioResult) -> str | None:
         most = max(most, answers)
         x, y = _curve(total, answers)
         axes.plot(x, y, label=side.name, **style(scenario, side))
+        ends.append((number(scenario, side), x[-1], y[-1], colour(scenario, side)))
         latency = figures.latency(side, operation)
         for nines, milliseconds in zip(
             NINES, (latency.p50, latency.p90, latency.p99, latency.p99_9), strict=False
@@ -253,6 +283,7 @@ def percentiles(scenario: ScenarioResult) -> str | None:
     axes.set_xticks([1 / (1 - nines) for nines in shown], [f"{100 * n:g} %" for n in shown])
     axes.xaxis.set_minor_locator(NullLocator())
     _log_ticks(axes, "y")
+    _numbered(axes, ends)
     axes.set_xlabel("of the answers came within …")
     axes.set_ylabel("ms")
     return drawing.svg()
@@ -267,10 +298,17 @@ def _room(axes: Axes, which: str) -> None:
 
 
 def over_time(scenario: ScenarioResult) -> str | None:
-    """Draw the answers of each second, a thin line a round, their median a thick one."""
+    """Draw the answers of each second, a thin line a round, their median a thick one.
+
+    None where the subject's were not kept, as wrk's are not, or are of a few seconds.
+    """
+    seconds = max((len(one.over_time) for one in scenario.subject.rounds), default=0)
+    if seconds < FEW_SECONDS:
+        return None
     drawing = Drawing(f"{scenario.name}-time", "Answers in each second")
     axes = drawing.axes
     longest = 0
+    ends: list[tuple[int, float, float, object]] = []
     for side in _ran(scenario):
         curves = [one.over_time for one in side.rounds if len(one.over_time) > 1]
         if not curves:
@@ -283,6 +321,7 @@ def over_time(scenario: ScenarioResult) -> str | None:
         longest = max(longest, *(len(curve) for curve in curves))
         middle = [median(curve[second] for curve in curves) for second in range(common)]
         axes.plot(range(1, common + 1), middle, label=side.name, **line)
+        ends.append((number(scenario, side), common, middle[-1], line["color"]))
     if not longest:
         return None
     asked = {side.rate for side in scenario.sides if side.rate}
@@ -290,6 +329,7 @@ def over_time(scenario: ScenarioResult) -> str | None:
         axes.axhline(rate, color=INK, linewidth=1, linestyle=(0, (2, 2)))
     axes.set_ylim(bottom=0)
     axes.set_xlim(1, max(longest, 2))
+    _numbered(axes, ends)
     axes.yaxis.set_major_formatter(FuncFormatter(_plain))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     axes.set_xlabel("second of the round" + ("; dotted: the rate asked for" if asked else ""))

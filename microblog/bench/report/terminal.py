@@ -27,7 +27,7 @@ def show(run: Run, console: Console) -> None:
     is_wide = console.width >= WIDE
     console.print(table(run, is_wide))
     for scenario in run.scenarios:
-        if any(side.rounds for side in scenario.sides) and scenario.measure != "figure":
+        if any(side.rounds and figures.costed(scenario, side) for side in scenario.sides):
             console.print(_costs(scenario, is_wide))
     if not is_wide:
         console.print(f"[dim]Terminals of {WIDE} columns and more are shown more figures.[/dim]")
@@ -69,7 +69,8 @@ def table(run: Run, is_wide: bool) -> Table:
     """Return all sides of all scenarios: medians, ratios with their spread, tails and costs."""
     shown = Table(
         title="Medians of rounds that took turns; ratios are subject / other, least to largest; "
-        "CPU and WAL of a request; lost: errors and what was due and never sent",
+        "percentiles of the operation that is measured, CPU and WAL of a request; lost: errors and "
+        "what was due and never sent",
         title_justify="left",
     )
     shown.add_column("what", overflow="fold")
@@ -98,7 +99,8 @@ def _row(scenario: ScenarioResult, side: Side) -> dict[str, str]:
         absent = dict.fromkeys(("unit", "p50 ms", "p99 ms", "CPU ms", "WAL", "lost"), "")
         return absent | {"measured": "–", "ratio": side.absent or "not measured"}
     spent = figures.spent(side)
-    p50, p99 = words.percentiles(figures.latency(side), figures.answers(side), "p50", "p99")
+    p50, p99 = figures.percentiles(scenario, side, "p50", "p99")
+    costed = figures.costed(scenario, side)
     ratio = next((one for one in scenario.ratios if one.to == side.name), None)
     told = figures.compared(scenario, side)
     if ratio is not None and (met := figures.reached(ratio, scenario)) is not None:
@@ -110,8 +112,8 @@ def _row(scenario: ScenarioResult, side: Side) -> dict[str, str]:
         "ratio": told,
         "p50 ms": p50,
         "p99 ms": p99,
-        "CPU ms": words.number(spent.stack_cpu),
-        "WAL": words.size(spent.wal_bytes),
+        "CPU ms": words.number(spent.stack_cpu) if costed else "–",
+        "WAL": words.size(spent.wal_bytes) if costed else "–",
         "lost": f"[red]{failed:,}[/red]" if failed else "0",
     }
 

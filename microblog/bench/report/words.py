@@ -42,6 +42,11 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
+def rounded(value: float) -> str:
+    """Write three significant digits of large numbers, too: 102,619 is 103,000."""
+    return number(float(f"{value:.3g}"))
+
+
 def size(value: float) -> str:
     """Write bytes with a unit of 1,000s."""
     for unit in UNITS:
