@@ -232,7 +232,7 @@ def values(scenario: ScenarioResult) -> str:
 
 
 def _label(axes: Axes, x: float, place: int, value: float, tint: str) -> None:
-    axes.annotate(words.number(value), (x, place), (7, 0), textcoords="offset points", va="center",
+    axes.annotate(words.rounded(value), (x, place), (7, 0), textcoords="offset points", va="center",
                   color=tint, fontweight="bold")  # fmt: skip
 
 
