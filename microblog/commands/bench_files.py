@@ -55,7 +55,7 @@ def run_file(name: str | None) -> Path:
     if name is None or name == "newest":
         last = newest(RESULTS)
         if last is None:
-            raise StackError("nothing was measured yet", "Measure first: microblog bench run")
+            raise StackError("nothing was measured yet", "Measure first: make bench")
         return last
     if Path(name).is_file():
         return Path(name)
@@ -66,5 +66,5 @@ def run_file(name: str | None) -> Path:
     problem = "is the beginning of several runs" if found else "is no run"
     raise StackError(
         f"{name} {problem}",
-        f"There are: {names}." if names else "Measure first: microblog bench run",
+        f"There are: {names}." if names else "Measure first: make bench",
     )

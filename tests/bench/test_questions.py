@@ -154,6 +154,25 @@ def test_the_summary_has_the_marks_of_the_goals() -> None:
     assert not rows[1][0].strip(), "named once"
 
 
+def test_goals_are_of_all_runs_and_curves_and_say_which() -> None:
+    large, small = made("limits", "reference-run"), made("twip")
+    large.data.users, small.commit = 1_000_000, "def5678"
+    told = goals.markdown([(large, "x"), (small, "y")])
+    heads = [line.split("|")[1:5] for line in told.splitlines() if line.startswith("| As ")]
+    assert [(what.strip(), source.strip()) for what, _, _, source in heads] == [
+        ("As reference-run: timeline", "2 rounds of 4 s, abc1234"),
+        ("As limits: timeline", "2 rounds of 4 s, abc1234"),
+        ("As twip: timeline", "2 rounds of 4 s, def5678, 20,000 users"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(102_619, "103,000"), (1_196, "1,200"), (85.04, "85.0"), (0.1234, "0.123")]
+)
+def test_measured_figures_have_three_digits(value: float, shown: str) -> None:
+    assert words.rounded(value) == shown
+
+
 def test_commands_of_the_documents_name_results_that_there_are() -> None:
     found = [
         (command, name)

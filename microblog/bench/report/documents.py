@@ -15,6 +15,7 @@ from microblog.bench.report.pages import (
     latest_curves,
     markdown,
     measured,
+    measured_curves,
 )
 from microblog.bench.result import Run
 from microblog.bench.scenario import BENCH
@@ -34,8 +35,10 @@ def written(runs: list[Source], curves: list[Curves]) -> Iterator[tuple[Path, st
     drawing = strategies.plot(compared) if compared else None
     scalings = latest_curves(curves)
     reached = goals.markdown(parts, scalings)
-    on = "\n".join(f"- {_on(run)}" for run, _ in parts if _names_a_goal(run))
-    readme = filled(README.read_text(), "goals", f"{on}\n\n{reached}" if on else reached)
+    on = [f"- {_on(run)}" for run, _ in parts if _names_a_goal(run)]
+    on += [f"- Curves, {measured_curves(one)}." for one, _ in scalings if one.curves]
+    text = "\n".join(on) + f"\n\n{reached}" if on else reached
+    readme = filled(README.read_text(), "goals", text)
     yield README, filled(readme, "strategies", table)
     page = filled(FIGURES.read_text(), "strategies", table)
     page = filled(page, "figures", markdown(parts, scalings))

@@ -59,7 +59,8 @@ def markdown(runs: list[Source], curves: Sequence[Curves] = ()) -> str:
     """Return a line for each bound, with the reason where one was missed; words where none is."""
     there = {one.name: (one, run) for run, _ in runs for one in run.scenarios}
     named = [there[name] for name in GOALS if name in there]
-    found = [(figures.verdicts(one), _head(one, run)) for one, run in named]
+    most = max((run.data.users for run, _ in runs), default=0)
+    found = [(figures.verdicts(one), _head(one, run, most)) for one, run in named]
     found += [
         (judged(one), (f"{one.title} (curve)", scaling.commit))
         for scaling, _, one in by_name(curves)
@@ -77,10 +78,12 @@ def markdown(runs: list[Source], curves: Sequence[Curves] = ()) -> str:
     return "\n\n".join(parts)
 
 
-def _head(scenario: ScenarioResult, run: Run) -> tuple[str, str]:
+def _head(scenario: ScenarioResult, run: Run, most: int) -> tuple[str, str]:
+    """Return what a scenario is of, and how it was measured; its users where others had more."""
+    users = f", {words.number(run.data.users)} users" if run.data.users < most else ""
     return (
         f"{scenario.title}: {scenario.subject.name}",
-        f"{words.rounds(scenario)}, {run.commit}",
+        f"{words.rounds(scenario)}, {run.commit}{users}",
     )
 
 

@@ -284,8 +284,11 @@ def published(scenario: ScenarioResult) -> str:
 
 def _notes(scenario: ScenarioResult, run: Run, name: str) -> str:
     """Return how often and how long was measured, what was checked, and what limits the figures."""
-    compared = words.checked(scenario)
-    told = f"{words.rounds(scenario)}; {compared}" if compared else words.rounds(scenario)
+    of = f" ({scenario.of})" if scenario.of else ""
+    drawn = figures.answers(scenario.subject, scenario.of)
+    subject = f"{words.number(drawn)} answers of the subject{of}"
+    said = [words.rounds(scenario), *([subject] if drawn and scenario.measure != "figure" else [])]
+    told = "; ".join([*said, *filter(None, [words.checked(scenario)])])
     where = f"{words.number(run.data.users)} users; from {PurePath(name).stem}."
     doubts = warnings(replace(run, scenarios=[scenario]))
     return " ".join([f"{told[0].upper()}{told[1:]}; {where}", *scenario.limitations, *doubts])

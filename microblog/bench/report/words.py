@@ -44,7 +44,7 @@ def number(value: float) -> str:
 
 def rounded(value: float) -> str:
     """Write three significant digits of large numbers, too: 102,619 is 103,000."""
-    return number(float(f"{value:.3g}"))
+    return number(float(f"{value:.3g}") if abs(value) >= 100 else value)
 
 
 def size(value: float) -> str:
