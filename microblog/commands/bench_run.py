@@ -65,7 +65,7 @@ def command(
     if preset == "full" and not scenarios:
         chosen = [one for one in chosen if not one.small_only]
     if quick:
-        chosen.sort(key=lambda one: one.name not in GOALS)
+        chosen.sort(key=lambda one: GOALS.index(one.name) if one.name in GOALS else len(GOALS))
     run = run_scenarios(
         Settings.load(stack or f"bench-{preset}"),
         chosen,

@@ -300,7 +300,7 @@ def _room(axes: Axes, which: str) -> None:
 def over_time(scenario: ScenarioResult) -> str | None:
     """Draw the answers of each second, a thin line a round, their median a thick one.
 
-    None where the subject's were not kept, as wrk's are not, or are of a few seconds.
+    None where the subject's were not kept, or are of a few seconds.
     """
     seconds = max((len(one.over_time) for one in scenario.subject.rounds), default=0)
     if seconds < FEW_SECONDS:
