@@ -20,7 +20,7 @@ local seconds = tonumber(os.getenv("MICROBLOG_FEED_SECONDS")) or 0.2
 local seconds_new, seconds_waiting = 5 * seconds, 5 * seconds
 -- Connections of a thread, and how many may wait for one; seconds that a connection is kept on which
 -- nothing is asked.
-local most, most_waiting, seconds_kept = 8, 500, 300
+local most, most_waiting, seconds_kept = 16, 1000, 300
 -- idle: {connection, since when}, the one used last at the end. busy: questions under way.
 local idle, busy, under_way, swept = {}, setmetatable({}, { __mode = "k" }), 0, 0
 -- Who waits for a turn, first come first served: line[first] to line[last], each with the time at which

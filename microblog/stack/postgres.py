@@ -11,6 +11,7 @@ from psycopg import sql
 
 from microblog.errors import StackError
 from microblog.settings import SOCKET_PATH_LIMIT, Settings
+from microblog.stack import proxy
 from microblog.stack.privileges import service_user
 from microblog.stack.sizing import memory_mb, sized
 
@@ -43,9 +44,10 @@ def configuration(settings: Settings) -> str:
     instances = max(settings.instances, settings.most_instances)
     values: dict[str, Any] = {
         **sized(memory, cores),
-        # A PostgREST's backends, each with one that counts; the proxy's, eight for each thread, and
-        # as many again while it is replaced.
-        "max_connections": max(100, instances * settings.rest_pool * 2 + 60) + 16 * cores,
+        # A PostgREST's backends, each with one that counts; the proxy's, and as many again while it
+        # is replaced.
+        "max_connections": max(100, instances * settings.rest_pool * 2 + 60)
+        + 2 * proxy.PLACES * proxy.threads(),
         "listen_addresses": "127.0.0.1",
         "port": settings.pg_port,
         "unix_socket_directories": settings.socket_dir,

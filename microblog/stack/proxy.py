@@ -1,10 +1,21 @@
 """HAProxy: its servers file, command and environment."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from microblog.settings import Settings
 from microblog.stack import rest
+
+PLACES = 16  # questions that a thread has under way at the database, `most` in api/feeds.lua
+
+
+def threads() -> int:
+    """Return how many threads the proxy has: one for two cores, the others are PostgreSQL's.
+
+    Requests wait in line in each thread by itself, and clients are not spread evenly over threads.
+    """
+    return max((os.cpu_count() or 1) // 2, 1)
 
 
 def servers(instances: Sequence[tuple[int, int]], host: str = "127.0.0.1") -> str:
@@ -56,6 +67,7 @@ def environment(
     return {
         "MICROBLOG_BIND": f"{host}:{port}",
         "MICROBLOG_API": str(settings.root / "api"),
+        "MICROBLOG_THREADS": str(threads()),
         "MICROBLOG_DATABASE_SOCKET": f"unix@{settings.socket_dir}/.s.PGSQL.{settings.pg_port}",
         "MICROBLOG_DATABASE": database or settings.database,
         "MICROBLOG_POSTGREST_VERSION": rest.version(settings.postgrest),

@@ -12,6 +12,7 @@ import pytest
 
 from microblog.page_cache import Proxy
 from microblog.stack.process import wait_for
+from microblog.stack.proxy import PLACES
 from tests.support.actors import DEADLINE
 from tests.support.client import USUAL, Api, Member, expect, is_direct, refused
 from tests.support.database import Database
@@ -28,9 +29,6 @@ BESIDE = {
     "content-length",
     "content-profile",
 }
-
-
-PLACES = 8  # connections of a thread (api/feeds.lua)
 
 
 def proxy_threads(api: Served) -> int:
@@ -416,6 +414,7 @@ def test_more_than_there_are_places_wait_for_their_turns_and_get_their_own_pages
             holder.execute("lock table app.secrets in access exclusive mode")
             asked = [pool.submit(ask, number) for number in range(60)]
             places = PLACES * proxy_threads(patient)
+            assert places < 60
             wait_for(
                 lambda: patient.database.value(waiting) == places, DEADLINE, "all places taken"
             )

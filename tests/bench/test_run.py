@@ -349,7 +349,7 @@ def test_a_side_has_as_many_instances_as_it_says_and_each_is_asked(
     monkeypatch.setattr(Turner, "send", watched)
     made = run_scenarios(settings, [SEVERAL], rounds=1, seconds=1.0, preset=SHAPE, progress=False)
     assert problems(made) == []
-    assert [number for number, _ in asked] == [len(some) for _, some in asked] == [1, 3, 3]
+    assert [number for number, _ in asked] == [len(some) for _, some in asked] == [3, 1, 3]
     assert all(some > 10 for _, each in asked for some in each), asked
     assert pooled == [False, False, True]
     assert len(postmasters) == 1
@@ -376,7 +376,7 @@ def test_a_post_is_followed_until_its_readers_see_it(run: Run) -> None:
         one = only(run, "delivery", side)
         assert one.operations["post"].count == one.operations["delivered"].count > 0
         assert one.value == one.operations["delivered"].latency.p50
-        assert one.value > one.operations["post"].latency.p50 > 0
+        assert one.value >= one.operations["post"].latency.p50 > 0
         assert not one.errors
         assert one.wrong == []
     assert only(run, "delivery", 1).left > only(run, "delivery", 0).left

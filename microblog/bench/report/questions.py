@@ -8,7 +8,14 @@ QUESTIONS = {  # a test holds them against the scenarios there are
     "The reference system's own test": ("reference-run",),
     "Reading": (
         *("timeline-floors", "read-heavy-100", "read-heavy-10", "timeline-sql"),
-        *("timeline-degrees", "page-50", "deep-paging", "timeline-unkept", "kept-pages"),
+        *(
+            "timeline-degrees",
+            "timeline-everybody",
+            "page-50",
+            "deep-paging",
+            "timeline-unkept",
+            "kept-pages",
+        ),
         *("profile", "profile-sql", "stacks", "benchbase-twitter"),
     ),
     "Writing and delivering": (
