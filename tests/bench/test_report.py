@@ -644,6 +644,22 @@ def with_strategies(**values: float) -> Run:
     return made
 
 
+def test_what_one_run_did_not_measure_of_the_strategies_comes_from_another() -> None:
+    made = with_strategies(read=2.0, write=30.0)
+    (read,) = [one for one in made.scenarios if one.name == "strategies"]
+    rest = [one for one in made.scenarios if one is not read]
+    later, before = replace(made, scenarios=[read]), replace(made, scenarios=rest, commit="before")
+    found = strategies.gathered([(before, "old.json"), (later, "new.json")])
+    assert found is not None
+    together, others = found
+    assert strategies.rows(together) == strategies.rows(made)
+    assert others[0] == "`strategies-delivery` from old.json (commit before)"
+    assert len(others) == 3
+    small = replace(before, data=replace(made.data, users=made.data.users // 2))
+    assert strategies.gathered([(small, "small.json"), (later, "new.json")]) == (later, [])
+    assert strategies.gathered([(before, "old.json")]) is None
+
+
 def test_the_strategies_are_compared_by_what_was_measured_of_each() -> None:
     made = with_strategies(read=2.0, write=30.0)
     hybrid, pull, push, view = strategies.measured(made)

@@ -28,11 +28,14 @@ PLOT = ROOT / "docs" / "strategies.svg"
 def written(runs: list[Source], curves: list[Curves]) -> Iterator[tuple[Path, str]]:
     """Yield each file with what it has to say: each scenario and each curve from its last file."""
     parts = latest(runs)
-    compared = next((run for run, _ in parts if run.scenario(strategies.READ)), None)
-    table = NOTHING
-    if compared:
-        table = f"{_on(compared)}\n\n{strategies.markdown(compared)}"
-    drawing = strategies.plot(compared) if compared else None
+    table, drawing = NOTHING, None
+    if found := strategies.gathered(parts):
+        compared, others = found
+        head = " ".join(
+            [_on(compared), *([f"Not of that run: {', '.join(others)}."] if others else [])]
+        )
+        table = f"{head}\n\n{strategies.markdown(compared)}"
+        drawing = strategies.plot(compared)
     scalings = latest_curves(curves)
     reached = goals.markdown(parts, scalings)
     on = [f"- {_on(run)}" for run, _ in parts if _names_a_goal(run)]

@@ -122,13 +122,15 @@ def _runs(parts: list[Source]) -> tuple[list[tuple[str, str]], dict[str, Any] | 
 
 def _compared(parts: list[Source]) -> dict[str, Any] | None:
     """Return the strategies beside each other, as the documents have them; None without any."""
-    found = next(((run, name) for run, name in parts if run.scenario(strategies.READ)), None)
+    found = strategies.gathered(parts)
     if found is None:
         return None
-    run, name = found
+    run, others = found
+    name = next(name for one, name in parts if one.scenario(strategies.READ))
+    rest = f" Not of that run: {', '.join(others)}.".replace("`", "") if others else ""
     drawing = strategies.plot(run)
     return {
-        "measured": f"Measured {run.at[:10]} at commit {run.commit}, from {name}.",
+        "measured": f"Measured {run.at[:10]} at commit {run.commit}, from {name}.{rest}",
         "head": strategies.COLUMNS,
         "rows": strategies.rows(run),
         "notes": strategies.notes(run).replace("`", ""),

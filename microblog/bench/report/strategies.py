@@ -1,12 +1,14 @@
 """The ways to make a timeline beside each other: what they cost to read, to write and to keep."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from msgspec.structs import replace
 
 from microblog.bench import histogram
 from microblog.bench.report import figures, words
-from microblog.bench.report.pages import NOTHING, table
+from microblog.bench.report.pages import NOTHING, Source, table
 from microblog.bench.report.svg import INK, MUTED, SERIES, Drawing
 from microblog.bench.result import Latency, Run, Side
 
@@ -51,6 +53,25 @@ class Strategy:
     def tail(self) -> float | None:
         """The 99th percentile of a page; None where too few were read to tell."""
         return self.read.p99 if self.read and histogram.tells("p99", self.pages) else None
+
+
+def gathered(parts: Sequence[Source]) -> tuple[Run, list[str]] | None:
+    """Return the run that read with each strategy, and where the rest is from; None without it.
+
+    What else is shown of them, and that run did not measure, is added from the others of ``parts``,
+    those on a network of the same size; the list says of each what and whence.
+    """
+    run = next((one for one, _ in parts if one.scenario(READ)), None)
+    if run is None:
+        return None
+    added, said = [], []
+    for name in (WRITE, KEEP, REFRESH):
+        for other, file in parts:
+            found = other.scenario(name)
+            if found and other is not run and other.data.users == run.data.users:
+                added.append(found)
+                said.append(f"`{name}` from {file} (commit {other.commit})")
+    return replace(run, scenarios=[*run.scenarios, *added]), said
 
 
 def _side(run: Run, scenario: str, begins: str) -> Side | None:
