@@ -95,7 +95,7 @@ def limits(run: Run, *rounds: tuple[float, float]) -> None:
 
 def scaling(exponent: float) -> Scaling:
     made = made_up.run(samples=0, rounds=1)
-    points = [Point(x=x, values=[x**exponent] * 2) for x in (1e4, 1e5)]
+    points = [Point(x=x, values=[x**exponent] * 2) for x in (1e4, 3e4, 1e5, 3e5)]
     curve = Curve(
         name="users", title="", about="", axis="users", unit="CPU ms", points=points, at_most=0.1
     )
@@ -364,8 +364,8 @@ def test_what_the_measurement_leaves_open_is_a_range(run: Run) -> None:
         *costing({"postgres": 0.6}, 0, 1000),
     ]
     curves = scaling(0.2)
-    for point, shift in zip(curves.curves[0].points, (0.1, -0.1), strict=True):
-        point.values = [point.x**0.2 * (1 + shift * sign) for sign in (-1, 0, 1)]
+    for number, point in enumerate(curves.curves[0].points):
+        point.values = [point.x**0.2 * (1 + 0.03 * (-1) ** number)] * 3
     found = capacity.units([(run, "here")], [(curves, "there")])
     costs = [one.page_database for one in (found.low, found.middle, found.high)]
     assert costs == pytest.approx([0.2, 0.3, 0.6])
