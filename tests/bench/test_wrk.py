@@ -52,7 +52,8 @@ def test_what_wrk_counts_is_what_the_server_saw(people: str) -> None:
     assert measured is not None
     assert 5 < measured.p50 <= histogram.latency(outcome.all_latencies()).p50
     busy = measured.mean / 1000 * outcome.count / outcome.seconds
-    assert busy == pytest.approx(4, rel=0.2), "Little's law, of the latencies as they were seen"
+    # Below: between an answer and the next request a connection is idle, longer on a busy machine.
+    assert 2 < busy < 4.8, "Little's law, of the latencies as they were seen"
 
 
 @needs_wrk
