@@ -42,18 +42,19 @@ def test_a_second_in_which_nothing_was_sent_is_there_all_the_same() -> None:
 
 @needs_wrk
 def test_what_wrk_counts_is_what_the_server_saw(people: str) -> None:
-    """But for one request of each connection, under way when the time was over."""
-    with serving(delay=0.005) as known:
+    """But for one request of each connection, under way when the time was over. Answers take long
+    beside what lies between them and the next request.
+    """
+    with serving(delay=0.05) as known:
         outcome = generate(job(known, people, generator="wrk", clients=4, threads=2))
     assert not outcome.errors
     assert seen(outcome) == outcome.count > 50
     assert 0 <= len(known.seen) - outcome.count <= 4
     measured = outcome.measured_latency()
     assert measured is not None
-    assert 5 < measured.p50 <= histogram.latency(outcome.all_latencies()).p50
+    assert 50 < measured.p50 <= histogram.latency(outcome.all_latencies()).p50
     busy = measured.mean / 1000 * outcome.count / outcome.seconds
-    # Below: between an answer and the next request a connection is idle, longer on a busy machine.
-    assert 2 < busy < 4.8, "Little's law, of the latencies as they were seen"
+    assert busy == pytest.approx(4, rel=0.2), "Little's law, of the latencies as they were seen"
 
 
 @needs_wrk

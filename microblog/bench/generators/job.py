@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 from hdrh.histogram import HdrHistogram
@@ -140,3 +140,17 @@ def merged(outcomes: Iterable[Outcome]) -> Outcome:
         unsteady=sorted({user for part in parts for user in part.unsteady}),
         deepest=max(part.deepest for part in parts),
     )
+
+
+def tallies(
+    taken: Mapping[str, Sequence[float]], errors: Mapping[str, Mapping[str, int]]
+) -> dict[str, Tally]:
+    """Sum up each operation: seconds that its right answers took, and its errors by kind."""
+    return {
+        name: Tally(
+            count=len(latencies),
+            errors=dict(errors[name]),
+            histogram=histogram.encode(histogram.of(latencies)),
+        )
+        for name, latencies in taken.items()
+    }

@@ -43,9 +43,8 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from microblog.bench import histogram
 from microblog.bench.generators import process
-from microblog.bench.generators.job import Job, Outcome, Tally
+from microblog.bench.generators.job import Job, Outcome, tallies
 from microblog.bench.generators.requests import Request, Requests
 from microblog.bench.scenario import BENCH
 
@@ -231,16 +230,8 @@ def parse(job: Job, made: list[Request], lines: Iterable[str]) -> Outcome:
             second = int(one.answered - start)
             if second < len(over_time):
                 over_time[second] += 1
-    operations = {
-        name: Tally(
-            count=len(latencies),
-            errors=dict(errors[name]),
-            histogram=histogram.encode(histogram.of(latencies)),
-        )
-        for name, latencies in taken.items()
-    }
     return Outcome(
-        operations=operations,
+        operations=tallies(taken, errors),
         seconds=job.seconds,
         dropped=0 if load.rate is None else max(expected - sum(counts), 0),
         lateness=float(np.percentile(late, 99)) * 1000 if late else 0.0,

@@ -20,9 +20,8 @@ from pathlib import Path
 import numpy as np
 from msgspec.structs import replace
 
-from microblog.bench import histogram
 from microblog.bench.generators import process
-from microblog.bench.generators.job import Job, Outcome, Tally
+from microblog.bench.generators.job import Job, Outcome, tallies
 from microblog.bench.generators.requests import Request, Requests
 
 TIMESTAMP, CODE, LATENCY, ERROR, SEQUENCE, METHOD, URL = 0, 1, 2, 5, 8, 9, 10  # columns
@@ -120,16 +119,8 @@ def parse(
             second = int((due - start) / NANO + answered)
             if second < len(over_time):
                 over_time[second] += 1
-    operations = {
-        name: Tally(
-            count=len(latencies),
-            errors=dict(errors[name]),
-            histogram=histogram.encode(histogram.of(latencies)),
-        )
-        for name, latencies in taken.items()
-    }
     return Outcome(
-        operations=operations,
+        operations=tallies(taken, errors),
         seconds=job.seconds,
         dropped=max(round(rate * job.seconds) - len(rows), 0),
         lateness=float(np.percentile(late, 99)) * 1000 if late else 0.0,
