@@ -43,7 +43,7 @@ class Steps:
 @click.command()
 @click.argument("scenarios", nargs=-1)
 @click.option("--keep", is_flag=True, help="Measure on the data that is there; seed nothing.")
-@click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True)
+@click.option("--rounds", type=click.IntRange(1, 100), default=4, show_default=True)
 @click.option("--seconds", type=click.FloatRange(1, 600), default=4.0, show_default=True)
 @click.option("--preset", type=click.Choice(["small", "full"]), default="full", show_default=True)
 @click.option("--curves/--no-curves", "wants_curves", default=True, help="Measure the curves too.")
@@ -94,7 +94,7 @@ def command(
             [one.full() if preset == "full" else one for one in scale.read_all()],
             stack=STACK,
             preset=preset,
-            rounds=3,
+            rounds=4,
             seconds=2.0,
             say=say,
         )

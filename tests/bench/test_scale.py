@@ -223,7 +223,7 @@ def test_at_full_scale_a_curve_goes_further() -> None:
     assert found["followers"].full().sizes[-1] == 100_000
     assert found["users"].full().sizes[-1] == 1_091_000
     assert found["connections"].least_of_peak == 0.9
-    assert (found["followers"].at_least, found["followers"].at_most) == (0.9, 1.1)
+    assert (found["followers"].at_least, found["followers"].at_most) == (None, 1.1)
     assert all(one.scenario(one.sides()).warmup >= 2 for one in found.values())
 
 
