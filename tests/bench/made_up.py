@@ -23,6 +23,7 @@ from microblog.bench.result import (
     Target,
     ratio,
 )
+from microblog.bench.scale_result import Curve, Point, Scaling
 
 AT = "2026-01-0{day}T10:00:00+00:00"
 
@@ -342,3 +343,33 @@ def run(
             ),
         ],
     )
+
+
+CURVES = [
+    Curve(
+        name="follows",
+        title="Pages by follows",
+        about="Flat.",
+        axis="follows",
+        unit="CPU ms",
+        points=[Point(x=x, values=[1.0, 1.1, 0.9], note="p99 3 ms") for x in (10, 100, 1000)],
+        at_most=0.1,
+    ),
+    Curve(
+        name="connections",
+        title="Pages by connections",
+        about="A rise.",
+        axis="connections",
+        unit="per second",
+        points=[Point(x=x, values=[100.0 * x, 101.0 * x]) for x in (1, 2, 4)],
+    ),
+]
+
+
+def scaling(made: Run, curves: list[Curve], **more: object) -> Scaling:
+    """Curves on the machine of a run."""
+    return Scaling(**{
+        "at": made.at, "commit": "x", "uncommitted_changes": False, "versions": {},
+        "machine": made.machine, "settings": {}, "rounds": 2, "seconds": 1.0, "curves": curves,
+        **more,
+    })  # type: ignore[arg-type]  # fmt: skip
