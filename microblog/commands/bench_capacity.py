@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from microblog.bench import capacity
+from microblog.bench.capacity import measured, tables
+from microblog.bench.capacity.assumed import changed
 from microblog.bench.record import RESULTS
 from microblog.commands.bench_files import read_curves, read_runs, run_file
 from microblog.commands.common import console, say
@@ -63,14 +64,14 @@ def command(
     RUNS are files, or how their names begin; each scenario is taken from the last that has it.
     Default: the newest that measured all that is needed.
     """
-    assumed = capacity.changed(assume)
+    assumed = changed(assume)
     files = [run_file(name) for name in runs] or [_suitable()]
-    derived = capacity.units(read_runs(files), read_curves(curves))
+    derived = measured.units(read_runs(files), read_curves(curves))
     if not write:
-        console.print(capacity.markdown(derived, list(sizes), assumed), markup=False)
-        console.print("\n" + capacity.ends_markdown(derived, assumed), markup=False)
+        console.print(tables.markdown(derived, list(sizes), assumed), markup=False)
+        console.print("\n" + tables.ends_markdown(derived, assumed), markup=False)
         return
-    PAGE.write_text(capacity.page(PAGE.read_text(), derived, list(sizes), assumed))
+    PAGE.write_text(tables.page(PAGE.read_text(), derived, list(sizes), assumed))
     say(f"capacity: {PAGE.relative_to(ROOT)} filled from {' and '.join(derived.files())}")
 
 
@@ -78,7 +79,7 @@ def _suitable() -> Path:
     """Return the newest run that has all that a capacity needs."""
     for file in sorted(RESULTS.glob("*.json"), reverse=True):
         try:
-            capacity.units(read_runs([file]))
+            measured.units(read_runs([file]))
         except StackError:
             continue
         return file

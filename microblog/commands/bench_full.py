@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 
 from microblog import plans
-from microblog.bench import capacity, record, scale
+from microblog.bench import record, scale
+from microblog.bench.capacity import measured, tables
+from microblog.bench.capacity.assumed import Assumptions
 from microblog.bench.report import documents
 from microblog.bench.report.pages import Curves
 from microblog.bench.report.terminal import show, show_curves
@@ -112,8 +114,8 @@ def command(
     def capacities() -> None:
         if not files:
             raise StackError("nothing was measured")
-        derived = capacity.units(read_runs(files), scalings())
-        text = capacity.page(PAGE.read_text(), derived, [1e7, 1e8], capacity.Assumptions())
+        derived = measured.units(read_runs(files), scalings())
+        text = tables.page(PAGE.read_text(), derived, [1e7, 1e8], Assumptions())
         PAGE.write_text(text)
         say(f"full: {PAGE.relative_to(ROOT)} written")
 

@@ -9,8 +9,10 @@ from dataclasses import replace
 import pytest
 from msgspec.structs import replace as replace_struct
 
-from microblog.bench import capacity, scale_result
-from microblog.bench.capacity import Assumptions, Unit
+from microblog.bench import scale_result
+from microblog.bench.capacity import measured, needed, tables
+from microblog.bench.capacity.assumed import Assumptions, changed
+from microblog.bench.capacity.measured import Unit
 from microblog.bench.record import RESULTS
 from microblog.bench.report import documents
 from microblog.bench.report.pages import Curves, Source, filled, latest, latest_curves
@@ -47,7 +49,7 @@ UNIT = Unit(
 def counting(milliseconds: float) -> Statement:
     """Return what is kept of the statement that counts hits, sent twice."""
     return Statement(
-        query=f"prepare take (smallint[]) as {capacity.HIT} as b",
+        query=f"prepare take (smallint[]) as {measured.HIT} as b",
         calls=2,
         milliseconds=2 * milliseconds,
         rows=2,
@@ -78,14 +80,14 @@ def run() -> Run:
     chunk.subject.rounds = costing({"postgres": 0.2, "generator": 1}, 7_500_000, 10)
     post.subject.rounds[0].cost.statements = [counting(0.12)]
     made.settings |= {"postgresql.checkpoint_timeout": "15min", "postgresql.max_wal_size": "4GB"}
-    made.scenarios = [one for one in made.scenarios if one.name != capacity.LIMITS]
+    made.scenarios = [one for one in made.scenarios if one.name != measured.LIMITS]
     return made
 
 
 def limits(run: Run, *rounds: tuple[float, float]) -> None:
     """Have a run say what pages cost with limits that count, and without, ms by round."""
     found = copy.deepcopy(run.scenarios[0])
-    found.name, found.sides = capacity.LIMITS, found.sides[:2]
+    found.name, found.sides = measured.LIMITS, found.sides[:2]
     for side, number in zip(found.sides, (0, 1), strict=True):
         side.rounds = [
             one for costs in rounds for one in costing({"postgres": costs[number]}, 0, 1000)
@@ -113,15 +115,15 @@ def scaling(exponent: float) -> Scaling:
 
 
 def test_costs_are_taken_out_of_a_run(run: Run) -> None:
-    found = capacity.units([(run, "here")]).middle
+    found = measured.units([(run, "here")]).middle
     assert found.page_database == pytest.approx(0.3)
     assert found.page_http == pytest.approx(0.4)
     assert found.page_far == found.page_database, "no side says otherwise"
     floors = run.scenario("timeline-floors")
     assert floors is not None
-    floors.sides[1].name = capacity.FAR_SIDE
+    floors.sides[1].name = measured.FAR_SIDE
     floors.sides[1].rounds = costing({"postgres": 0.5, "postgrest": 0.3}, 0, 1000)
-    assert capacity.units([(run, "here")]).middle.page_far == pytest.approx(0.5)
+    assert measured.units([(run, "here")]).middle.page_far == pytest.approx(0.5)
     assert found.post == pytest.approx(2.0)
     assert found.post_wal == 5000
     assert found.row == pytest.approx(0.2 * 1000 / 10 / 5000)
@@ -138,7 +140,7 @@ def test_a_need_is_what_a_pocket_calculator_says() -> None:
         daily=0.5, kept=0.5, pages=86.4, posts=8.64, weight=1.0, peak=2.0, busy=0.5, retention=10.0,
         row_blocks=1.0, post_blocks=3.0, image=5000.0,
     )  # fmt: skip
-    found = capacity.need(1e6, replace(UNIT, checkpoint_wal=1e15), assumed)
+    found = needed.need(1e6, replace(UNIT, checkpoint_wal=1e15), assumed)
     assert found.pages == pytest.approx(1000)  # 500,000 people, 86.4 pages in 86,400 s, twice that
     assert found.posts == pytest.approx(100)
     assert found.rows == pytest.approx(2500)
@@ -162,33 +164,33 @@ def test_a_need_is_what_a_pocket_calculator_says() -> None:
 
 def test_the_growth_of_a_curve_makes_pages_dearer(run: Run) -> None:
     flat, growing = (
-        capacity.units([(run, "here")], [(scaling(e), "there")]).middle for e in (-0.1, 0.25)
+        measured.units([(run, "here")], [(scaling(e), "there")]).middle for e in (-0.1, 0.25)
     )
     assert flat.growth == 0
     assert growing.growth == pytest.approx(0.25)
     ten = run.data.users * 16
-    ratio = capacity.need(ten, growing, Assumptions()).cores_pages
-    ratio /= capacity.need(ten, flat, Assumptions()).cores_pages
+    ratio = needed.need(ten, growing, Assumptions()).cores_pages
+    ratio /= needed.need(ten, flat, Assumptions()).cores_pages
     assert ratio == pytest.approx(2.0)
 
 
 def test_a_machine_ends_where_what_it_has_is_needed() -> None:
     assumed = Assumptions()
-    found = capacity.ends(UNIT, assumed)
-    everything = capacity.need(found["cores, everything on one machine"], UNIT, assumed)
+    found = needed.ends(UNIT, assumed)
+    everything = needed.need(found["cores, everything on one machine"], UNIT, assumed)
     assert everything.cores_database + everything.cores_http == pytest.approx(assumed.cores)
-    assert capacity.need(found["WAL"], UNIT, assumed).wal_mb == pytest.approx(assumed.wal_mb)
-    assert capacity.need(found["disk"], UNIT, assumed).disk_tb == pytest.approx(assumed.disk_tb)
-    memory = capacity.need(found["memory for what is read on a day"], UNIT, assumed)
+    assert needed.need(found["WAL"], UNIT, assumed).wal_mb == pytest.approx(assumed.wal_mb)
+    assert needed.need(found["disk"], UNIT, assumed).disk_tb == pytest.approx(assumed.disk_tb)
+    memory = needed.need(found["memory for what is read on a day"], UNIT, assumed)
     assert memory.memory_gb == pytest.approx(assumed.memory_gb)
-    random_blocks = capacity.need(found["random reads and writes"], UNIT, assumed)
+    random_blocks = needed.need(found["random reads and writes"], UNIT, assumed)
     assert random_blocks.iops == pytest.approx(assumed.iops)
     assert list(found.values()) == sorted(found.values())
-    replicas = capacity.need(found["cores, pages read from replicas too"], UNIT, assumed)
+    replicas = needed.need(found["cores, pages read from replicas too"], UNIT, assumed)
     assert replicas.cores_hits > 0
     primary = replicas.cores_writes + replicas.cores_logins + replicas.cores_hits
     assert primary == pytest.approx(assumed.cores)
-    more = capacity.ends(UNIT, replace(assumed, wal_mb=2 * assumed.wal_mb))
+    more = needed.ends(UNIT, replace(assumed, wal_mb=2 * assumed.wal_mb))
     assert more["WAL"] == pytest.approx(2 * found["WAL"], rel=0.05), "images are a bit more of it"
     assert more["disk"] == found["disk"]
 
@@ -201,14 +203,14 @@ def test_each_scenario_is_taken_from_the_last_run_that_has_it_and_says_which(run
     newer.scenarios[1].subject.rounds = []  # begun, and nothing measured
     flat, steep = scaling(0.0), scaling(0.5)
     other = replace_struct(steep, curves=[replace_struct(steep.curves[0], name="follows")])
-    derived = capacity.units(
+    derived = measured.units(
         [(run, "runs/first.json"), (newer, "runs/second.json")],
         [(flat, "curves/old.json"), (steep, "curves/new.json"), (other, "curves/other.json")],
     )
     assert derived.middle.page_database == pytest.approx(0.9)
     assert derived.middle.post == pytest.approx(2.0)
     assert derived.middle.growth == pytest.approx(0.5)
-    told = capacity.markdown(derived, [1e6], Assumptions())
+    told = tables.markdown(derived, [1e6], Assumptions())
     lines = {line.split(" | ")[0].lstrip("| "): line for line in told.splitlines()}
     for what, scenario, file in (
         ("CPU of a page, database", "`timeline-floors`", "second"),
@@ -227,7 +229,7 @@ def test_what_lessens_the_worth_of_a_run_stands_beside_its_file(run: Run) -> Non
     run.quick = False
     sentence = f"The tree had changes that are not in commit {run.commit}."
     for run.uncommitted_changes in (False, True):
-        told = capacity.markdown(capacity.units([(run, "here")]), [1e6], Assumptions())
+        told = tables.markdown(measured.units([(run, "here")]), [1e6], Assumptions())
         (line,) = (one for one in told.splitlines() if one.startswith("- `here`: measured "))
         assert (sentence in line) == run.uncommitted_changes
 
@@ -237,67 +239,67 @@ def test_costs_on_networks_of_different_sizes_are_not_put_together(run: Run) -> 
     small.data.users = 300
     small.scenarios = small.scenarios[:1]
     with pytest.raises(StackError, match="networks of different sizes: small: 300, here: "):
-        capacity.units([(run, "here"), (small, "small")])
-    assert capacity.units([(small, "small"), (run, "here")]).middle.users == run.data.users
+        measured.units([(run, "here"), (small, "small")])
+    assert measured.units([(small, "small"), (run, "here")]).middle.users == run.data.users
 
 
 def test_checkpoints_come_sooner_the_more_wal_there_is_and_each_makes_images() -> None:
     """So that WAL grows by more than the users, up to an image for each row."""
     assumed = Assumptions()
-    few, many = (capacity.need(users, UNIT, assumed) for users in (1e5, 1e9))
+    few, many = (needed.need(users, UNIT, assumed) for users in (1e5, 1e9))
     assert few.wal_mb * 1e4 < many.wal_mb * 0.95
     for found in (few, many):
         plain = found.posts * UNIT.post_wal + found.rows * UNIT.row_wal + found.pages * 40
         most = (found.rows + 3 * found.posts) * assumed.image
         assert plain + 0.5 * most < found.wal_mb * 1e6 < plain + most
     rare = replace(UNIT, checkpoint_seconds=1e7, checkpoint_wal=1e15)
-    assert capacity.need(1e9, rare, assumed).wal_mb < many.wal_mb / 4
+    assert needed.need(1e9, rare, assumed).wal_mb < many.wal_mb / 4
     # What agrees with itself: so long apart as the WAL between two allows.
     apart = UNIT.checkpoint_wal / (many.wal_mb * 1e6)
     assert apart < UNIT.checkpoint_seconds
     fixed = replace(UNIT, checkpoint_seconds=apart, checkpoint_wal=1e15)
-    assert capacity.need(1e9, fixed, assumed).wal_mb == pytest.approx(many.wal_mb, rel=0.01)
+    assert needed.need(1e9, fixed, assumed).wal_mb == pytest.approx(many.wal_mb, rel=0.01)
 
 
 def test_counting_costs_what_limits_tell_or_where_that_is_noise_what_its_statement_takes(
     run: Run,
 ) -> None:
     limits(run, (0.5, 0.3), (0.7, 0.6), (0.9, 0.6))
-    found = capacity.units([(run, "here")])
+    found = measured.units([(run, "here")])
     assert [one.hit for one in (found.low, found.middle, found.high)] == pytest.approx(
         [0.1, 0.2, 0.3]
     )
-    told = capacity.markdown(found, [1e6], Assumptions())
+    told = tables.markdown(found, [1e6], Assumptions())
     assert "with limits less without | 0.2 (0.1 to 0.3) ms | `limits` | here |" in told
     run.scenarios.pop()
     limits(run, (0.5, 0.3), (0.6, 0.61), (0.9, 0.6))
-    found = capacity.units([(run, "here")])
+    found = measured.units([(run, "here")])
     assert found.middle.hit == pytest.approx(0.12)
-    told = capacity.markdown(found, [1e6], Assumptions())
+    told = tables.markdown(found, [1e6], Assumptions())
     assert "its statement alone | 0.12 ms | `posting-storm` | here |" in told
     run.scenarios[1].subject.rounds[0].cost.statements = []
     with pytest.raises(StackError, match="what counting a page's hits costs"):
-        capacity.units([(run, "here")])
+        measured.units([(run, "here")])
 
 
 def test_an_end_that_an_assumption_moves_says_so_and_what_half_and_twice_of_it_give(
     run: Run,
 ) -> None:
     assumed = Assumptions()
-    told = capacity.ends_markdown(capacity.units([(run, "here")]), assumed)
+    told = tables.ends_markdown(measured.units([(run, "here")]), assumed)
     cells = {
         line.split(" | ")[0].lstrip("| "): line.split(" | ")[1:]
         for line in told.splitlines()
         if line.startswith("| ")
     }
-    unit = capacity.units([(run, "here")]).middle
+    unit = measured.units([(run, "here")]).middle
     half, twice = (
-        capacity.ends(unit, replace(assumed, blocks=blocks))["memory for what is read on a day"]
+        needed.ends(unit, replace(assumed, blocks=blocks))["memory for what is read on a day"]
         for blocks in (3.0, 12.0)
     )
     assert half > 1.5 * twice
     assert cells["memory for what is read on a day"][1].startswith(
-        f"assumed: a comer's blocks; half {capacity._many(half)}, twice {capacity._many(twice)}"
+        f"assumed: a comer's blocks; half {tables._many(half)}, twice {tables._many(twice)}"
     )
     assert "a login's CPU; half" in cells["cores, pages read from replicas too"][1]
     assert "a block's image; half" in cells["WAL"][1]
@@ -310,14 +312,14 @@ def test_a_range_that_an_assumption_exceeds_is_not_shown(run: Run) -> None:
     ]
     for one in run.scenarios[1].subject.rounds:
         one.cost.statements = [counting(0.12)]
-    found = capacity.units([(run, "here")])
+    found = measured.units([(run, "here")])
     name = "cores, pages read from replicas too"
     assert (
-        capacity.ends(found.low, Assumptions())[name]
-        > capacity.ends(found.high, Assumptions())[name] * 1.001
+        needed.ends(found.low, Assumptions())[name]
+        > needed.ends(found.high, Assumptions())[name] * 1.001
     )
     for milliseconds, shown in ((100.0, False), (0.001, True)):
-        told = capacity.ends_markdown(found, Assumptions(login_ms=milliseconds))
+        told = tables.ends_markdown(found, Assumptions(login_ms=milliseconds))
         (line,) = (one for one in told.splitlines() if one.startswith(f"| {name} |"))
         assert (" to " in line.split(" | ")[1]) == shown, line
 
@@ -334,13 +336,13 @@ def test_a_range_that_an_assumption_exceeds_is_not_shown(run: Run) -> None:
 def test_the_ends_are_told_in_the_order_of_their_figures(
     run: Run, assumed: Assumptions, first: str
 ) -> None:
-    derived = capacity.units([(run, "here")])
-    told = capacity.ends_markdown(derived, assumed)
+    derived = measured.units([(run, "here")])
+    told = tables.ends_markdown(derived, assumed)
     table = re.findall(r"^\| (.+?) \| [\d.,]+ .*million users", told, re.MULTILINE)
     listed = re.findall(r"^(\d+)\. \*\*(.+?)\.\*\* \S", told, re.MULTILINE)
     assert [int(number) for number, _ in listed] == list(range(1, 8))
     assert [name.lower() for _, name in listed] == [name.lower() for name in table]
-    assert table == list(capacity.ends(derived.middle, assumed))
+    assert table == list(needed.ends(derived.middle, assumed))
     assert table[0] == first
     (primary,) = re.findall(r"^(\d+)\. .*This is an end of one primary", told, re.MULTILINE)
     assert told.count(f"An end of one primary, too: see {primary}.") == 2
@@ -348,10 +350,10 @@ def test_the_ends_are_told_in_the_order_of_their_figures(
 
 def test_moving_postgrest_elsewhere_is_said_to_put_an_end_off_only_where_it_does(run: Run) -> None:
     floors = run.scenarios[0]
-    floors.sides[1].name = capacity.FAR_SIDE
+    floors.sides[1].name = measured.FAR_SIDE
     for milliseconds, told in ((0.5, "That puts it off to "), (0.9, "that puts nothing off")):
         floors.sides[1].rounds = costing({"postgres": milliseconds}, 0, 1000)
-        found = capacity.ends_markdown(capacity.units([(run, "here")]), Assumptions())
+        found = tables.ends_markdown(measured.units([(run, "here")]), Assumptions())
         (line,) = (one for one in found.splitlines() if ". **Cores, everything" in one)
         assert told in line
 
@@ -366,34 +368,32 @@ def test_what_the_measurement_leaves_open_is_a_range(run: Run) -> None:
     curves = scaling(0.2)
     for number, point in enumerate(curves.curves[0].points):
         point.values = [point.x**0.2 * (1 + 0.03 * (-1) ** number)] * 3
-    found = capacity.units([(run, "here")], [(curves, "there")])
+    found = measured.units([(run, "here")], [(curves, "there")])
     costs = [one.page_database for one in (found.low, found.middle, found.high)]
     assert costs == pytest.approx([0.2, 0.3, 0.6])
     assert 0 < found.low.growth < found.middle.growth < found.high.growth
-    told = capacity.markdown(found, [1e6, 1e8], Assumptions())
+    told = tables.markdown(found, [1e6, 1e8], Assumptions())
     pages = next(line for line in told.splitlines() if "the database: pages |" in line)
     cells = [cell.split("(")[1].rstrip(" )").split(" to ") for cell in pages.split("|")[2:4]]
     near, far = ([float(one.replace(",", "")) for one in cell] for cell in cells)
     assert far[1] / far[0] > near[1] / near[0] > 3, "far from the measurement it is wider"
     assert "| 1 million users | 100 million users † |" in told
-    assert re.search(
-        r"\| WAL \| .* million users † \|", capacity.ends_markdown(found, Assumptions())
-    )
+    assert re.search(r"\| WAL \| .* million users † \|", tables.ends_markdown(found, Assumptions()))
 
 
 def test_a_run_without_the_costs_says_what_to_measure(run: Run) -> None:
     run.scenarios = [one for one in run.scenarios if one.name != "fan-out-chunk"]
     with pytest.raises(StackError, match="lacks fan-out-chunk") as refused:
-        capacity.units([(run, "here")])
+        measured.units([(run, "here")])
     assert "microblog bench run" in refused.value.hint
 
 
 def test_an_assumption_that_makes_no_sense_is_refused() -> None:
-    assert capacity.changed({"pages": 5}).pages == 5
+    assert changed({"pages": 5}).pages == 5
     for given, message in (({"luck": 1.0}, "nothing is assumed"), ({"daily": 2.0}, "out of range"),
                            ({"peak": -1.0}, "out of range")):  # fmt: skip
         with pytest.raises(StackError, match=message):
-            capacity.changed(given)
+            changed(given)
 
 
 def test_only_the_marked_part_of_a_page_is_replaced() -> None:
@@ -421,8 +421,8 @@ def test_the_capacity_page_is_what_its_result_files_say() -> None:
     page = PAGE.read_text()
     runs, curves = sources(page)
     assert runs, "the page names no result"
-    derived = capacity.units(runs, curves)
-    assert capacity.page(page, derived, [1e7, 1e8], Assumptions()) == page
+    derived = measured.units(runs, curves)
+    assert tables.page(page, derived, [1e7, 1e8], Assumptions()) == page
 
 
 def test_readme_and_benchmarks_are_what_the_result_files_say() -> None:
