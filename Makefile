@@ -26,7 +26,8 @@ up: setup ## Start the stack (options: UP_ARGS="--pooled --port 8081")
 down: ## Stop the stack; its data stays
 	@if [ -x $(MICROBLOG) ]; then $(MICROBLOG) down; fi
 
-test: setup ## Run the whole suite (options: PYTEST_ARGS="-k feed")
+test: ## Run the whole suite (options: PYTEST_ARGS="-k feed")
+	@bin/setup --bench
 	@.venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 fuzz: setup ## The fuzz and property tests, twelve times as many examples (FUZZ_ARGS="-k openapi")

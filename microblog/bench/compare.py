@@ -25,8 +25,8 @@ CPU = "CPU"  # in multiples of another side's
 # Of an answer; memory of the processes that the side uses.
 COSTS: dict[str, Callable[[Side, Round], float]] = {
     "CPU ms": lambda _, one: figures.served_cpu(one),
-    "WAL B": lambda _, one: one.cost.wal_bytes / max(one.count, 1),
-    "buffers": lambda _, one: (one.cost.buffers_hit + one.cost.buffers_read) / max(one.count, 1),
+    "WAL B": lambda _, one: one.cost.wal_bytes / max(one.answers, 1),
+    "buffers": lambda _, one: (one.cost.buffers_hit + one.cost.buffers_read) / max(one.answers, 1),
     "memory MB": lambda side, one: (
         figures.memory(side, one.cost.memory_peak or one.cost.memory) / 1e6
     ),

@@ -94,6 +94,9 @@ class Round(msgspec.Struct, kw_only=True):
     ``fallbacks`` are pages of feeds that the database gave the proxy no answer for in time,
     so that PostgREST made them.
     ``checked`` answers were compared with the definition; ``wrong`` says which were not as it says.
+    ``beside`` is what the stack did beside the ``count`` answers, in answers: to requests that only
+    check, and, of what was under way at the end, as far as it had been waited for (both with wrk
+    alone). ``rate`` has them, and costs are divided by all: slow sides would seem to cost more.
     """
 
     at: str
@@ -115,7 +118,13 @@ class Round(msgspec.Struct, kw_only=True):
     fallbacks: int = 0
     checked: int = 0
     wrong: list[str] = []
+    beside: float = 0.0
     cost: Cost = msgspec.field(default_factory=Cost)
+
+    @property
+    def answers(self) -> float:
+        """All that the costs are of."""
+        return self.count + self.beside
 
 
 class Side(msgspec.Struct, kw_only=True):

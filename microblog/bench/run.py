@@ -403,7 +403,7 @@ class Turner:
             seconds=outcome.seconds,
             value=self.value(outcome, settle),
             count=count,
-            rate=count / outcome.seconds,
+            rate=(count + outcome.beside) / outcome.seconds,
             offered=load.rate,
             dropped=outcome.dropped,
             errors=outcome.errors,
@@ -416,6 +416,7 @@ class Turner:
             settle=round(settle, 3),
             left=left,
             fallbacks=fallbacks,
+            beside=round(outcome.beside, 1),
             checked=len(samples),
             wrong=wrong,
             cost=meter.cost,
@@ -477,9 +478,9 @@ class Turner:
     def send(self, job: Job) -> Outcome:
         """Generate the load; where answers cannot be had, a few requests beside it get some.
 
-        They are sent beside each side of a scenario, or ratios would tell of them; what sends them
-        has started before the load begins. Beside a few connections they would be half of the load:
-        there they come right after it.
+        They are sent beside each side of a scenario and told as done beside its load; what sends
+        them has started before the load begins. Beside a few connections they would be half of the
+        load: there they come right after it.
         """
         checked = any(call.check for side in self.scenario.sides for call in side.calls)
         if job.load.sends not in BLIND or not checked:
@@ -497,7 +498,12 @@ class Turner:
             return replace(outcome, samples=generate(after).samples)
         with process.Held("own_worker", watch) as beside:
             outcome = BLIND[job.load.sends](job, beside.begin)
-            return replace(outcome, samples=beside.outcome().samples)
+            checking = beside.outcome()
+            return replace(
+                outcome,
+                samples=checking.samples,
+                beside=outcome.beside + (checking.count if not outcome.errors else 0),
+            )
 
     def value(self, outcome: Outcome, settle: float = 0.0) -> float:
         """Return what the scenario measures: answers per second, or milliseconds.
@@ -509,7 +515,7 @@ class Turner:
         if scenario.measure == "rate":
             worth = (self.bed.figure(scenario.worth) or 0.0) if scenario.worth else 1.0
             seconds = outcome.seconds + (settle if scenario.settled else 0.0)
-            return (tally.count if tally else outcome.count) * worth / seconds
+            return (tally.count if tally else outcome.count + outcome.beside) * worth / seconds
         taken = histogram.decode(tally.histogram) if tally else outcome.all_latencies()
         return float(getattr(histogram.latency(taken), scenario.measure))
 

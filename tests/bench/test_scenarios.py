@@ -202,6 +202,10 @@ def test_the_quick_pass_is_a_part_of_all() -> None:
     assert quick < {one.name for one in read_all()}
     assert [one.name for one in read_all(("limits",), quick=True)] == ["limits"], "named is meant"
     assert not any(one.small_only for one in read_all(quick=True)), "filling a rival takes minutes"
+    sides = [side for one in read_all(quick=True) for side in one.sides]
+    assert any(side.rate for side in sides), "the open model is what the harness is for"
+    assert any(len(side.calls) > 1 for side in sides), "a mix"
+    assert any("pull" in side.name for side in sides), "a rival"
 
 
 @pytest.mark.parametrize(

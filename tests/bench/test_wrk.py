@@ -112,6 +112,26 @@ def test_a_server_that_answers_nobody_is_no_round_without_errors(people: str) ->
 
 
 @needs_wrk
+def test_what_is_under_way_at_the_end_is_part_of_the_work(people: str) -> None:
+    """Or a slow rival would seem slower than it is: here by a tenth."""
+    with serving(delay=0.45) as known:
+        outcome = generate(job(known, people, generator="wrk", clients=4, seconds=2.0))
+    measured = outcome.measured_latency()
+    assert measured is not None
+    true = 4 / (measured.mean / 1000)
+    assert (outcome.count + outcome.beside) / outcome.seconds == pytest.approx(true, rel=0.04)
+    assert outcome.count / outcome.seconds < 0.93 * true
+
+
+@needs_wrk
+def test_a_stall_at_the_end_counts_no_more_than_an_answer_for_each_connection(people: str) -> None:
+    with serving(delay=0.005, stall=5.0, stall_after=0.5) as known:
+        outcome = generate(job(known, people, generator="wrk", timeout=8, seconds=1.0))
+    assert outcome.count > 0
+    assert 0 < outcome.beside <= 4
+
+
+@needs_wrk
 def test_a_long_stall_of_all_is_no_connection_without_an_answer(people: str) -> None:
     """Nor one at the end: it is over when the next answer comes, and nobody knows of none."""
     for after in (0.4, 0.8):

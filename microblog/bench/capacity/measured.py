@@ -197,7 +197,7 @@ def units(runs: Sequence[Source], curves: Sequence[Curves] = ()) -> Range:
             return pick([cost(one) for one in side.rounds if one.count])
 
         def wal(one: Round) -> float:
-            return one.cost.wal_bytes / one.count
+            return one.cost.wal_bytes / one.answers
 
         return Unit(
             users=data.users,

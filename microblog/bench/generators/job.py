@@ -67,7 +67,8 @@ class Outcome(msgspec.Struct, kw_only=True):
 
     ``cpu`` are the generator's own CPU seconds within it. ``unsteady`` are users whose follows
     changed: their feeds are not checked. ``deepest`` is the page, counted from 1, that the longest
-    walk along cursors came to.
+    walk along cursors came to. ``beside`` is what was done beside the answers that are counted: see
+    ``Round``.
     """
 
     operations: dict[str, Tally]
@@ -79,6 +80,7 @@ class Outcome(msgspec.Struct, kw_only=True):
     samples: list[Sample] = []
     unsteady: list[int] = []
     deepest: int = 0
+    beside: float = 0.0
 
     @property
     def count(self) -> int:

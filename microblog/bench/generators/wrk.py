@@ -2,7 +2,9 @@
 
 How it counts (src/wrk.c and src/stats.c, 4.1.0): an answer that comes after the timeout is complete
 like any other, has no latency, and is told as a timeout; it is not given up before. What is not
-answered when the time is over, one request of each connection, counts nowhere. So a connection that
+answered when the time is over, one request of each connection, counts nowhere, and where an answer
+takes a tenth of the round that is a twentieth of the work: what connections had waited by then is
+told as so many answers beside the counted ones (``Outcome.beside``). And a connection that
 is never answered would be seen by nobody: it is told by how long requests were under way in all,
 which get.lua adds up, beside what the answered ones took (`_unanswered`). Answers with an error
 status have their latencies among the others'.
@@ -135,8 +137,17 @@ def parse(load: Load, output: str) -> Outcome:
     # The clock's seconds are not wrk's: the first and the last are parts. Threads that were made
     # late leave wrk's own duration too short.
     lasted = max(said["duration"], said["sending"]) / 1e6
+    answered = sum(micros * count for micros, count in taken)
+    unanswered = said["waited"] - answered  # up to the last answer; from then on all wait
+    unanswered += load.clients * max(1e6 * lasted - said["answering"], 0)
+    under_way = max(unanswered, 0) if not errors else 0
     return Outcome(
-        operations={call.name: tally}, seconds=lasted, cpu=said["cpu"], over_time=seconds[1:-1]
+        operations={call.name: tally},
+        seconds=lasted,
+        cpu=said["cpu"],
+        over_time=seconds[1:-1],
+        # One answer each at most: of what a stall at the end holds back no more would have come.
+        beside=min(tally.count * under_way / answered, load.clients) if answered else 0.0,
     )
 
 

@@ -230,14 +230,14 @@ def spent(side: Side) -> Spent:
     names = dict.fromkeys(name for one in rounds for name in one.cost.cpu if name not in OUTSIDE)
 
     def per_request(value: str) -> float:
-        return _middle(getattr(one.cost, value) / one.count for one in rounds)
+        return _middle(getattr(one.cost, value) / one.answers for one in rounds)
 
     def share(name: str, of: Callable[[Round], float]) -> float:
         return _middle(one.cost.cpu.get(name, 0.0) / of(one) for one in rounds)
 
     return Spent(
         cpu={
-            name: _middle(1000 * one.cost.cpu.get(name, 0.0) / one.count for one in rounds)
+            name: _middle(1000 * one.cost.cpu.get(name, 0.0) / one.answers for one in rounds)
             for name in names
         },
         wal_bytes=per_request("wal_bytes"),
@@ -294,7 +294,7 @@ def served_cpu(one: Round, process: str = "") -> float:
         if process
         else sum(s for name, s in used.items() if name not in (*OUTSIDE, "generator"))
     )
-    return 1000 * seconds / max(one.count, 1)
+    return 1000 * seconds / max(one.answers, 1)
 
 
 def _load_seconds(one: Round) -> float:
