@@ -1,13 +1,17 @@
--- Ten readers of each of some numbers of follows, of whom timelines are kept, and five authors of
--- each of some numbers of active followers: those nearest to it; of 100,000 the made-up author of
--- kinds.sql. Made once, after that.
+-- Up to a hundred readers of each of some numbers of follows, of whom timelines are kept, and five authors
+-- of each of some numbers of active followers: those nearest to it. A hundred numbers each: where there
+-- are fewer readers, they come again. Made once, after kinds.sql; anew where there are but ten numbers, as
+-- former versions had it.
 
 do $$
 declare
   v_active numeric;
 begin
   if to_regclass('bench.readers') is not null then
-    return;
+    if exists (select from bench.readers r where r.number = 100) then
+      return;
+    end if;
+    drop table bench.readers, bench.authors;
   end if;
 
   create table bench.readers (
@@ -18,18 +22,26 @@ begin
   );
   grant select on bench.readers to member;
   insert into bench.readers (follows, number, user_id)
-  select size.follows, near.number, near.user_id
-  from unnest(array[10, 30, 100, 300, 1000, 5000]) as size (follows)
-  cross join lateral (
+  with near as (
     select
+      size.follows,
       c.user_id,
-      row_number() over (order by abs(ln(c.following_count::numeric / size.follows)), c.user_id)
-        as number
-    from app.user_counters c
+      row_number() over (
+        partition by size.follows
+        order by abs(ln(c.following_count::numeric / size.follows)), c.user_id
+      ) as number
+    from unnest(array[10, 30, 100, 300, 1000, 5000]) as size (follows)
+    join app.user_counters c
+      on c.following_count between size.follows * 0.8 and size.follows * 1.25
     join app.feed_states s on s.user_id = c.user_id and s.complete_from = 0
-    where c.following_count between size.follows * 0.8 and size.follows * 1.25
-  ) near
-  where near.number <= 10;
+  ),
+  there as (
+    select n.follows, least(count(*), 100) as readers from near n group by n.follows
+  )
+  select n.follows, again.number, n.user_id
+  from there t
+  cross join generate_series(1, 100) as again (number)
+  join near n on n.follows = t.follows and n.number = 1 + (again.number - 1) % t.readers;
 
   create table bench.authors (
     followers integer not null,
@@ -43,7 +55,7 @@ begin
   from app.feed_states s;
   insert into bench.authors (followers, number, user_id)
   select size.followers, near.number, near.user_id
-  from unnest(array[100, 300, 1000, 3000, 10000]) as size (followers)
+  from unnest(array[100, 300, 1000, 3000, 10000, 30000]) as size (followers)
   cross join lateral (
     select
       a.user_id,
@@ -65,11 +77,6 @@ begin
     where a.active between size.followers * 0.8 and size.followers * 1.25
   ) near
   where near.number <= 5;
-  insert into bench.authors (followers, number, user_id)
-  select 100000, 1, p.user_id
-  from bench.people p
-  join app.user_counters c on c.user_id = p.user_id
-  where p.kind = 'crowd' and c.followers_count = 100000;
   analyze bench.readers, bench.authors;
 end
 $$;

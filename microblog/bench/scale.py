@@ -26,7 +26,7 @@ from microblog.seed.shape import Shape
 from microblog.settings import Settings
 
 FOLDER = record.RESULTS / "scale"
-UNITS = {"cpu": "CPU ms", "rate": "per second"}
+UNITS = {"cpu": "CPU ms", "rate": "per second", "p99": "p99 ms"}
 LARGEST = "full"  # preset of the largest network; smaller ones have its proportions
 SEED = 1  # of the load
 
@@ -35,11 +35,13 @@ class Sizes(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """One file of ``bench/curves``: what is varied, over which sizes, and what is measured.
 
     ``vary``: users (a network of that size, in a stack of its own; all are up at once and take
-    turns), clients, instances, or the name of a variable of the scripts. ``full_sizes`` are added
-    in a pass at full scale. ``measure``: cpu (ms of the stack's processes per answer) or rate.
-    ``at_least``, ``at_most``, ``judged_from`` and ``least_of_peak`` are what the curve is judged by
-    (``scale_result.Curve``). ``warmup``: seconds before the first round at each size. ``load`` is a
-    side of a scenario, without its name.
+    turns), clients, instances, rate (what is asked for a second, of the open model), or the name of
+    a variable of the scripts. ``full_sizes`` are added in a pass at full scale. ``measure``: cpu
+    (ms of the stack's processes per answer), rate, or p99 (ms). ``at_least``, ``at_most``,
+    ``judged_from``, ``least_of_peak`` and ``power`` are what the curve is judged by
+    (``scale_result.Curve``). ``buffers_per`` names what the sizes count, where PostgreSQL's buffers
+    for each of them are to be noted (empty: they are not). ``warmup``: seconds before the first
+    round at each size. ``load`` is a side of a scenario, without its name.
     """
 
     name: str = ""
@@ -47,13 +49,15 @@ class Sizes(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     about: str = ""
     vary: str
     axis: str
-    measure: Literal["cpu", "rate"]
+    measure: Literal["cpu", "rate", "p99"]
     sizes: list[int]
     full_sizes: list[int] = []
     at_least: float | None = None
     at_most: float | None = None
     judged_from: int = 0
     least_of_peak: float | None = None
+    power: bool = True
+    buffers_per: str = ""
     warmup: float = 1.0
     users: Users = msgspec.field(default_factory=Users)
     limitations: list[str] = []
@@ -72,6 +76,8 @@ class Sizes(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         load = replace(self.load, name=str(size), role="peer" if number else "subject")
         if self.vary in ("clients", "instances"):
             return replace(load, **{self.vary: size})
+        if self.vary == "rate":
+            return replace(load, rate=float(size))
         if self.vary == "users":
             return load
         return replace(load, variables={**load.variables, self.vary: size})
@@ -103,6 +109,8 @@ def read(file: Path) -> Sizes:
         raise StackError(f"{file.name}: {error}") from error
     if len(set(sizes.sizes)) < 2 or min(sizes.sizes + sizes.full_sizes) < 1:
         raise StackError(f"{file.name}: sizes are two or more different ones, each 1 or more")
+    if not sizes.power and (sizes.at_least, sizes.at_most) != (None, None):
+        raise StackError(f"{file.name}: what is no power law has no exponent to be bounded")
     for side in sizes.full().sides():
         for problem in side_problems(side):
             raise StackError(f"{file.name}: at {side.name}: {problem}")
@@ -142,35 +150,81 @@ def shape(users: int) -> Shape | str:
     )
 
 
-def point(size: int, side: Side, measure: str) -> Point:
-    """Return what a side's rounds measured at one size."""
+def point(size: int, side: Side, measure: str, buffers_per: str = "") -> Point:
+    """Return what a side's rounds measured at one size; no values where too few answers tell it."""
+    if measure == "p99":
+        return _tail(size, side)
     values = [one.rate if measure == "rate" else figures.served_cpu(one) for one in side.rounds]
     enough = [one for one in side.rounds if histogram.tells("p99", one.count)]
     tail = max((one.latency.p99 for one in enough), default=0.0)
     notes = [f"p99 {words.number(tail)} ms"] if tail else []
     if measure == "cpu" and side.rounds:  # to be seen: it is the machine's more than the size's
         notes.append(f"{words.number(median(one.rate for one in side.rounds))} per second")
+    if buffers_per and side.rounds:
+        spent = figures.spent(side)
+        each = (spent.buffers_hit + spent.buffers_read) / size
+        notes.append(f"{words.number(each)} buffers per {buffers_per}")
+    return Point(x=size, values=values, note=", ".join(notes))
+
+
+def _tail(size: int, side: Side) -> Point:
+    """Return the p99 of each round, or of all together where a round has too few answers for one.
+
+    What was not answered is in no percentile: the note has it.
+    """
+    answers = figures.answers(side)
+    notes = []
+    if all(histogram.tells("p99", one.count) for one in side.rounds):
+        values = [one.latency.p99 for one in side.rounds]
+    elif histogram.tells("p99", answers):
+        values = [figures.latency(side).p99]
+        notes.append("all rounds together")
+    else:
+        values = []
+    notes.append(f"p50 {words.number(figures.latency(side).p50)} ms")
+    notes.append(f"{words.number(median(one.rate for one in side.rounds))} answered per second")
+    errors: dict[str, int] = {}
+    for one in side.rounds:
+        for kind, count in one.errors.items():
+            errors[kind] = errors.get(kind, 0) + count
+    dropped = sum(one.dropped for one in side.rounds)
+    due = answers + dropped + sum(errors.values())
+    lost = {**errors, "dropped": dropped}
+    notes += [f"{kind}: {count:,} of {due:,}" for kind, count in lost.items() if count]
+    late = max(one.lateness for one in side.rounds)
+    notes.append(f"sent up to {words.number(late)} ms late (p99)")
     return Point(x=size, values=values, note=", ".join(notes))
 
 
 def curve(sizes: Sizes, measured: Mapping[int, Side]) -> Curve:
-    """Put the sides of the sizes that were measured together as a curve."""
+    """Put the sides of the sizes that were measured together as a curve.
+
+    A size of which too few answers came is no point of it, and among its limitations.
+    """
+    points = [
+        point(size, measured[size], sizes.measure, sizes.buffers_per)
+        for size in sizes.sizes
+        if size in measured and measured[size].rounds
+    ]
+    untold = [
+        f"At {words.number(one.x)} {sizes.axis} too few answers came for a {sizes.measure}: "
+        f"{one.note}."
+        for one in points
+        if not one.values
+    ]
     return Curve(
         name=sizes.name,
         title=sizes.title,
         about=sizes.about,
         axis=sizes.axis,
         unit=UNITS[sizes.measure],
-        points=[
-            point(size, measured[size], sizes.measure)
-            for size in sizes.sizes
-            if size in measured and measured[size].rounds
-        ],
+        points=[one for one in points if one.values],
         at_least=sizes.at_least,
         at_most=sizes.at_most,
         judged_from=sizes.judged_from,
         least_of_peak=sizes.least_of_peak,
-        limitations=sizes.limitations,
+        power=sizes.power,
+        limitations=[*sizes.limitations, *untold],
     )
 
 

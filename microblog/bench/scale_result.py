@@ -29,7 +29,8 @@ class Curve(msgspec.Struct, kw_only=True):
 
     ``at_least`` and ``at_most`` bound the exponent of value ~ axis^exponent, 0 is flat, 1 linear,
     as fitted to the sizes from ``judged_from`` on. ``least_of_peak`` is the share of the largest
-    value that those at all larger sizes must keep. None: to be seen.
+    value that those at all larger sizes must keep. None: to be seen. ``power`` is False where the
+    line is none that an exponent could tell of.
     """
 
     name: str
@@ -42,14 +43,19 @@ class Curve(msgspec.Struct, kw_only=True):
     at_most: float | None = None
     judged_from: float = 0.0
     least_of_peak: float | None = None
+    power: bool = True
     limitations: list[str] = []
 
     def fit(self) -> Fit | None:
-        """Fit a power law to the medians of the sizes that are judged; None below three sizes.
+        """Fit a power law to the medians of the sizes that are judged.
+
+        None below three sizes, and where the curve is no power law.
 
         Rounds of one size share what is peculiar to its data and its stack: they would narrow the
         interval without knowing more about what grows.
         """
+        if not self.power:
+            return None
         judged = [point for point in self.points if point.x >= self.judged_from and point.values]
         x, y = [point.x for point in judged], [point.middle for point in judged]
         if len(x) < 3 or min(*x, *y) <= 0:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from microblog.bench import scale
 from microblog.bench.report import words
 from microblog.bench.report.judged import judged, told
+from microblog.bench.report.scaling import section
 from microblog.bench.result import Side
 from microblog.bench.scale_result import Curve, Point
 from microblog.bench.scenario import BENCH
@@ -37,7 +38,7 @@ def written(folder: Path, text: str) -> Path:
 
 def test_every_curve_of_the_project_can_be_read() -> None:
     found = {one.name: one for one in scale.read_all()}
-    assert {"users", "follows", "followers", "connections"} <= set(found)
+    assert {"users", "follows", "followers", "connections", "load"} <= set(found)
     assert found["users"].at_most == found["follows"].at_most == 0.1
 
 
@@ -61,6 +62,7 @@ def test_a_curve_that_is_not_there_is_named_with_those_that_are() -> None:
         (("timeline_by_follows", "nosuch"), "does not exist"),
         (('vary = "follows"', 'vary = "instances"'), "at 10: instances stand behind the proxy"),
         (("clients = 2", "clients = 0"), "some.toml: at 10: clients and threads are 1 or more"),
+        (("[load]", "power = false\nat_most = 0.1\n[load]"), "no exponent to be bounded"),
         (('axis = "follows"', 'axes = "follows"'), "axes|axis"),
         (("[load]", "load = ["), "cannot be read"),
     ],
@@ -91,6 +93,81 @@ def test_the_instances_of_a_stack_can_be_the_sizes(tmp_path: Path) -> None:
     assert [(side.name, side.instances) for side in few] == [("1", 1), ("2", 2), ("16", 16)]
     with pytest.raises(StackError, match="at 1000: instances is 1 to 64, not 1000"):
         scale.read(written(tmp_path, text))
+
+
+def test_what_is_asked_for_a_second_can_be_the_sizes() -> None:
+    (load,) = scale.read_all(["load"])
+    sides = load.sides()
+    assert [side.rate for side in sides] == [float(size) for size in load.sizes]
+    assert {(side.model, side.sends, side.arrivals) for side in sides} == {
+        ("open", "own", "poisson")
+    }
+
+
+def offered(rate: int, rounds: int, **more: object) -> Side:
+    """A side whose rounds are of 4 s at that rate; ``more`` is true of the last one."""
+    random_numbers = random.Random(rate)
+    made = [
+        made_up.one_round(random_numbers, rate, 20, noise=0, offered=rate, samples=10**6)
+        for _ in range(rounds)
+    ]
+    made[-1] = replace(made[-1], **more)
+    return Side(name="", role="peer", model="open", generator="own", rounds=made)
+
+
+def test_a_percentile_is_of_each_round_or_of_all_or_of_none() -> None:
+    (load,) = scale.read_all(["load"])
+    sizes = replace(load, sizes=[100, 200, 400])
+    few, enough, many = offered(100, 2), offered(200, 2), offered(400, 2)
+    curve = scale.curve(sizes, {100: few, 200: enough, 400: many})
+    together, each = curve.points
+    assert curve.unit == "p99 ms"
+    assert (together.x, len(together.values)) == (200, 1)
+    low, high = sorted(one.latency.p99 for one in enough.rounds)
+    assert low <= together.values[0] <= high
+    assert together.note.startswith("all rounds together, p50 ")
+    assert (each.x, each.values) == (400, [one.latency.p99 for one in many.rounds])
+    assert "together" not in each.note
+    assert "400 answered per second" in each.note
+    *known, untold = curve.limitations
+    assert known == load.limitations
+    assert untold.startswith("At 100 requests per second asked for too few answers came for a p99")
+
+
+def test_what_was_not_answered_is_told_and_fails_no_curve() -> None:
+    (load,) = scale.read_all(["load"])
+    sizes = replace(load, sizes=[400, 800, 1000])
+    full = offered(800, 2, dropped=90, errors={"timeout": 10, "status 503": 300}, lateness=7.5)
+    measured = {400: offered(400, 2), 800: full, 1000: offered(1000, 2)}
+    well, beyond, _ = scale.curve(sizes, measured).points
+    assert "timeout: 10 of 6,800, status 503: 300 of 6,800, dropped: 90 of 6,800" in beyond.note
+    assert beyond.note.endswith("sent up to 7.50 ms late (p99)")
+    assert " of " not in well.note
+
+
+def test_a_curve_that_is_no_power_law_has_no_exponent_and_is_shown_all_the_same() -> None:
+    points = [Point(x=x, values=[x / 10, x / 9], note="p50 1 ms") for x in (200, 400, 800)]
+    curve = Curve(
+        name="load", title="Load", about="", axis="per second asked for", unit="p99 ms",
+        points=points, power=False,
+    )  # fmt: skip
+    assert (curve.fit(), judged(curve)) == (None, [])
+    assert told(curve) == "most: 84.4 p99 ms at 800 per second asked for"
+    shown = section(curve, "today")
+    assert (shown["mark"], shown["fit"]) == ("·", told(curve))
+    assert shown["rows"][0] == ["200", "21.1", "20", "22.2", "p50 1 ms"]
+    assert "<svg" in shown["plot"]
+
+
+def test_buffers_are_noted_for_each_of_what_the_sizes_count(tmp_path: Path) -> None:
+    text = GOOD.replace("[load]", 'buffers_per = "follow"\n[load]')
+    one = made_up.one_round(random.Random(1), 100, 5, samples=0)
+    one.count, one.cost.buffers_hit, one.cost.buffers_read = 50, 7000, 1000
+    side = Side(name="", role="subject", model="closed", generator="pgbench", rounds=[one])
+    (point,) = scale.curve(scale.read(written(tmp_path, text)), {10: side}).points
+    assert point.note.endswith(", 16 buffers per follow")
+    (bare,) = scale.curve(scale.read(written(tmp_path, GOOD)), {10: side}).points
+    assert "buffers" not in bare.note
 
 
 def test_networks_of_all_sizes_have_the_same_proportions() -> None:
@@ -220,7 +297,7 @@ def test_a_rate_must_not_fall_beyond_its_peak(last: list[float], mark: str) -> N
 
 def test_at_full_scale_a_curve_goes_further() -> None:
     found = {one.name: one for one in scale.read_all()}
-    assert found["followers"].full().sizes[-1] == 100_000
+    assert found["followers"].full().sizes[-1] == 30_000
     assert found["users"].full().sizes[-1] == 1_091_000
     assert found["connections"].least_of_peak == 0.9
     assert (found["followers"].at_least, found["followers"].at_most) == (None, 1.1)
@@ -258,3 +335,33 @@ def test_a_delivery_to_a_hundred_followers_reaches_each_and_is_rolled_back(
             "select (select count(*) from app.feed_entries) + (select count(*) from app.posts)"
         ).fetchone()
         assert left == (0,)
+
+
+def test_readers_come_again_where_there_are_few_and_old_tables_are_made_anew(
+    database: Database,
+) -> None:
+    with database.superuser() as connection:
+        connection.execute(
+            "insert into app.users (username) select 'user_' || n from generate_series(1, 30) n"
+        )
+        connection.execute(
+            "insert into app.follows (follower_id, followed_id)"
+            " select reader.id, author.id"
+            " from (select u.id from app.users u order by u.id limit 3) reader"
+            " cross join (select u.id from app.users u order by u.id desc limit 10) author"
+        )
+        connection.execute((BENCH / "sql/objects.sql").read_text())
+        readers = (BENCH / "sql/readers.sql").read_text()
+        each = (
+            "select count(*), min(r.number), max(r.number) from bench.readers r"
+            " where r.follows = 10 group by r.user_id order by 1"
+        )
+        connection.execute(readers)
+        expected = [(33, 2, 98), (33, 3, 99), (34, 1, 100)]
+        assert sorted(connection.execute(each).fetchall()) == expected
+        connection.execute("update bench.readers set user_id = 0")
+        connection.execute(readers)
+        assert connection.execute(each).fetchall() == [(100, 1, 100)], "made once"
+        connection.execute("delete from bench.readers where number > 10")
+        connection.execute(readers)
+        assert sorted(connection.execute(each).fetchall()) == expected
