@@ -85,5 +85,5 @@ def _suitable() -> Path:
         return file
     raise StackError(
         "no run has what a capacity is derived from",
-        "Measure: microblog bench run timeline-floors posting-storm fan-out-chunk",
+        "Measure: microblog bench run timeline-floors limits posting-storm fan-out-chunk",
     )

@@ -75,7 +75,7 @@ def _of(runs: Sequence[Source], *names: str) -> tuple[ScenarioResult, Source]:
     what = "this run lacks" if len(runs) == 1 else "these runs lack"
     raise StackError(
         f"{what} {' and '.join(names)}, which a capacity is derived from",
-        f"Measure it: microblog bench run {names[0]} posting-storm fan-out-chunk",
+        f"Measure it: microblog bench run {PAGE_SCENARIOS[0]} {LIMITS} {POST} {ROW}",
     )
 
 
