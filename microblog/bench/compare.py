@@ -17,6 +17,7 @@ from microblog.bench.scale_result import Curve, Scaling
 LEAST = 0.03  # a change smaller than this is not worth a mark, however sure
 LEAST_COST = 0.10  # the same of a cost
 WIDEST = 2.0  # times the change, the end of an interval beyond which nothing is told
+STRICT = 0.01  # chance that, of two runs alike, any of the lines that stop a pipeline does so
 MORE_LOST = 2.0  # times the share of lost answers before, above which more are lost
 
 Mark = Literal["better", "worse", "noise", "too few rounds"]
@@ -39,7 +40,8 @@ class Line:
 
     ``against`` is the side that both subjects were divided by, round by round, or empty for the
     value itself; ``change`` is None where the rounds are too few to tell one. ``cost`` names a
-    cost, and is empty for what the scenario measures.
+    cost, and is empty for what the scenario measures. ``p`` is how likely such a change is by
+    chance, also where ``change`` is too uncertain to be shown; None with a single round.
     """
 
     scenario: str
@@ -50,6 +52,7 @@ class Line:
     change: fit.Change | None
     mark: Mark
     cost: str = ""
+    p: float | None = None
 
 
 def _mark(change: fit.Change | None, better: str, least: float) -> Mark:
@@ -70,11 +73,12 @@ def _line(
     if not before or not after or min(*before, *after) <= 0:
         return None
     change = fit.change(before, after) if min(len(before), len(after)) > 1 else None
+    p = None if change is None else change.p
     if change is not None and change.high > WIDEST * change.factor:
         change = None
     middle = [fit.middle(values) for values in (before, after)]
     judged = _mark(change, better, LEAST_COST if cost else LEAST)
-    return Line(*names, middle[0], middle[1], change, judged, cost)
+    return Line(*names, middle[0], middle[1], change, judged, cost, p)
 
 
 def _sides(before: ScenarioResult, after: ScenarioResult) -> Iterator[tuple[Side, Side]]:
@@ -194,13 +198,34 @@ def _missed(before: list[figures.Verdict], after: list[figures.Verdict], where: 
     ]
 
 
-def is_worse(line: Line) -> bool:
-    """Whether a line is what a pipeline should stop at: a ratio, or what the subject costs.
+def stopping(lines: list[Line], after: Run) -> list[Line]:
+    """Return the lines that a pipeline should look at: ratios, and what the subjects cost.
 
     Values alone change with the machine's mood, and CPU that no neighbour's is beside; so does
     memory, with all that ran before.
     """
-    return line.mark == "worse" and bool(line.against or line.cost in ("WAL B", "buffers"))
+    subjects = {(one.name, one.subject.name) for one in after.scenarios}
+    return [
+        line
+        for line in lines
+        if (line.against or line.cost in ("WAL B", "buffers"))
+        and (line.scenario, line.side) in subjects
+    ]
+
+
+def surely_worse(lines: list[Line]) -> list[Line]:
+    """Return those that got worse, and would not be by chance though they are so many.
+
+    By Holm's step-down: of runs alike any line at all is returned once in a hundred times at most,
+    however the lines hang together.
+    """
+    tested = sorted((line.p, number) for number, line in enumerate(lines) if line.p is not None)
+    sure = set()
+    for taken, (p, number) in enumerate(tested):
+        if p > STRICT / (len(tested) - taken):
+            break
+        sure.add(number)
+    return [line for number, line in enumerate(lines) if number in sure and line.mark == "worse"]
 
 
 # -- curves -----------------------------------------------------------------------------------
@@ -294,11 +319,9 @@ def show(before: Run, after: Run, console: Console) -> list[str]:
     """Print the comparison and return what got worse, in sentences."""
     lines, lost = compare(before, after), losses(before, after)
     _print(before, after, differences(before, after), lines, lost, console)
-    subjects = {(one.name, one.subject.name) for one in after.scenarios}
     return lost + [
         f"{line.scenario}, {_name(line)}: {_change(line)}"
-        for line in lines
-        if is_worse(line) and (line.scenario, line.side) in subjects
+        for line in surely_worse(stopping(lines, after))
     ]
 
 
@@ -339,6 +362,10 @@ def _print(
         "the spread of the rounds of both runs, excludes none and is not wider than a factor of "
         f"{WIDEST:.0f} to either side. A value may change with the machine's mood; a ratio of "
         "sides that took turns does not: believe the ratio."
+    )
+    console.print(
+        f"{len(lines)} lines were compared, each at 99 % by itself: of two runs alike, about one "
+        "in a hundred is marked by chance. --strict corrects for how many it judges."
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, inf, log, sqrt
+from math import exp, inf, lgamma, log, log1p, sqrt
 from statistics import NormalDist, fmean, variance
 
 import numpy as np
@@ -38,11 +38,15 @@ class Fit:
 
 @dataclass(frozen=True)
 class Change:
-    """How much larger one set of figures is than another: 1.1 is 10 % more; with its interval."""
+    """How much larger one set of figures is than another: 1.1 is 10 % more; with its interval.
+
+    ``p`` is how likely so large a change, up or down, is by chance alone.
+    """
 
     factor: float
     low: float
     high: float
+    p: float
 
     def beyond(self, least: float) -> bool:
         """Whether the interval excludes "no change", and the change is at least this share."""
@@ -62,6 +66,41 @@ def t_quantile(degrees: float, confidence: float) -> float:
     if degrees <= len(table):
         return table[int(degrees) - 1]
     return NormalDist().inv_cdf((1 + confidence) / 2) * (1 + 1.2 / degrees)
+
+
+def t_beyond(t: float, degrees: float) -> float:
+    """Return how likely Student's t is as far from 0 as this, to either side.
+
+    By the regularised incomplete beta function: I_x(degrees / 2, 1 / 2).
+    """
+    return _beta(degrees / (degrees + t * t), degrees / 2, 0.5)
+
+
+def _beta(x: float, a: float, b: float) -> float:
+    if not 0 < x < 1:
+        return min(max(x, 0.0), 1.0)
+    if x > (a + 1) / (a + b + 2):  # there the fraction converges slowly
+        return 1 - _beta(1 - x, b, a)
+    front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log1p(-x)) / a
+    return front / _fraction(x, a, b)
+
+
+def _fraction(x: float, a: float, b: float) -> float:
+    """Return the continued fraction 1 + d1 / (1 + d2 / (1 + …)), by Lentz's method."""
+    value = upper = 1.0
+    lower = 0.0
+    for number in range(1, 1000):
+        m = number // 2
+        if number % 2:
+            d = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        else:
+            d = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        lower = 1 / (1 + d * lower)
+        upper = 1 + d / upper
+        value *= upper * lower
+        if abs(upper * lower - 1) < 1e-12:
+            break
+    return value
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
@@ -122,8 +161,9 @@ def change(before: Sequence[float], after: Sequence[float]) -> Change:
     shift = fmean(b) - fmean(a)
     error = sqrt(sum(parts))
     if error == 0:
-        return Change(exp(shift), exp(shift), exp(shift))
+        return Change(exp(shift), exp(shift), exp(shift), 0.0 if shift else 1.0)
     # Welch and Satterthwaite's degrees of freedom.
     degrees = error**4 / (parts[0] ** 2 / (len(a) - 1) + parts[1] ** 2 / (len(b) - 1))
     half = t_quantile(degrees, 0.99) * error
-    return Change(exp(shift), exp(shift - half), exp(shift + half))
+    p = t_beyond(shift / error, degrees)
+    return Change(exp(shift), exp(shift - half), exp(shift + half), p)

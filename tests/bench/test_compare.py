@@ -1,12 +1,15 @@
 """Two runs compared: what differs is marked, what is noise is not."""
 
+import random
 from collections import Counter
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import msgspec
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from microblog.bench import compare, result
 from microblog.bench.result import Cost, Run
@@ -190,6 +193,68 @@ def test_memory_of_what_a_side_does_not_use_is_not_compared(before: Run) -> None
     lines = compare.compare(before, after)
     assert [line for line in lines if line.cost == "memory MB"]
     assert not [line for line in lines if line.mark == "worse"]
+
+
+def many(seed: int) -> Run:
+    """A run of many scenarios, whose figures and costs are noise alone; nothing is lost."""
+    rng = random.Random(f"many {seed}")
+    made = [run(samples=0, noise=0.1, seed=100 * seed + number) for number in range(12)]
+    for number, one in enumerate(made):
+        for scenario in one.scenarios:
+            scenario.name += f" {number}"
+            scenario.targets = []
+            for ratio in scenario.ratios:
+                ratio.target = None
+            for each in (each for side in scenario.sides for each in side.rounds):
+                each.dropped = 0
+                each.cost.wal_bytes = round(each.cost.wal_bytes * rng.lognormvariate(0, 0.1))
+                each.cost.buffers_hit = round(each.cost.buffers_hit * rng.lognormvariate(0, 0.1))
+    made[0].scenarios = [scenario for one in made for scenario in one.scenarios]
+    return made[0]
+
+
+def test_strict_takes_no_chance_for_worse_among_many_lines() -> None:
+    by_chance, failed = 0, 0
+    for seed in range(20):
+        pair = many(2 * seed), many(2 * seed + 1)
+        lines = compare.stopping(compare.compare(*pair), pair[1])
+        assert len(lines) > 100
+        by_chance += any(line.mark == "worse" for line in lines)
+        failed += bool(compare.surely_worse(lines) + compare.losses(*pair))
+    assert by_chance >= 5, "without a correction it would have failed"
+    assert failed <= 1
+
+
+def test_one_real_change_among_many_lines_is_seen(tmp_path: Path) -> None:
+    before, after = many(0), many(1)
+    changed = after.scenarios[7].subject
+    for one in changed.rounds:
+        one.cost.wal_bytes *= 3
+    code, told = strict(before, after, tmp_path)
+    assert code == 1
+    assert "1 got worse" in told
+    assert f"{after.scenarios[7].name}, {changed.name}, WAL B: " in told
+
+
+def test_holms_thresholds_rise_step_by_step_and_end_at_the_first_that_is_missed() -> None:
+    def line(p: float | None, mark: compare.Mark = "worse") -> compare.Line:
+        return compare.Line("s", "s", "other", 1, 1, None, mark, p=p)
+
+    def sure(*ps: float | None) -> list[float | None]:
+        return [one.p for one in compare.surely_worse([line(p) for p in ps])]
+
+    assert sure(0.009, 0.002, 0.004, None) == [0.009, 0.002, 0.004]  # 0.01 / 3, / 2, / 1
+    assert sure(0.009, 0.002, 0.006) == [0.002]
+    assert sure(0.009, 0.004, 0.004) == []
+    assert sure() == []
+    assert compare.surely_worse([line(0.0, "better"), line(0.0, "noise")]) == []
+
+
+def test_the_terminal_says_how_many_lines_chance_had(before: Run) -> None:
+    shown = Console(record=True, width=200, file=StringIO())
+    compare.show(before, before, shown)
+    lines = len(compare.compare(before, before))
+    assert f"{lines} lines were compared, each at 99 %" in shown.export_text()
 
 
 def lose_a_scenario(run: Run) -> None:

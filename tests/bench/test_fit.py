@@ -1,7 +1,7 @@
 """A fit finds the exponent that is there, and says how sure it is; so does a comparison."""
 
 import random
-from math import inf
+from math import atan, inf, pi, sqrt
 from statistics import NormalDist
 
 import pytest
@@ -54,6 +54,24 @@ def test_students_t_comes_down_to_the_normal_distribution() -> None:
     assert fit.t_quantile(4.9, 0.99) == 4.604
     assert fit.t_quantile(31, 0.95) == pytest.approx(2.040, abs=0.01)
     assert fit.t_quantile(1e6, 0.99) == pytest.approx(NormalDist().inv_cdf(0.995), abs=1e-3)
+
+
+@pytest.mark.parametrize("confidence", [0.95, 0.99])
+def test_beyond_each_quantile_of_students_t_lies_what_it_leaves(confidence: float) -> None:
+    for degrees, t in enumerate(fit._T[confidence], 1):
+        assert fit.t_beyond(t, degrees) == pytest.approx(1 - confidence, abs=1e-4)
+        assert fit.t_beyond(-t, degrees) == fit.t_beyond(t, degrees)
+
+
+def test_far_out_students_t_is_as_its_closed_forms_have_it() -> None:
+    """Of one degree of freedom it is 2 atan(1 / t) / pi, of two 1 - t / sqrt(2 + t²)."""
+    for t in (0.01, 0.5, 3.0, 40.0, 1e4):
+        assert fit.t_beyond(t, 1) == pytest.approx(2 * atan(1 / t) / pi, rel=1e-9)
+        assert fit.t_beyond(t, 2) == pytest.approx(
+            2 / (sqrt(2 + t * t) * (sqrt(2 + t * t) + t)), rel=1e-9
+        )
+    assert fit.t_beyond(4.0, 1e6) == pytest.approx(2 * NormalDist().cdf(-4.0), rel=1e-3)
+    assert (fit.t_beyond(0, 5), fit.t_beyond(1e200, 5)) == (1, 0)
 
 
 def test_a_change_is_told_with_an_interval_that_holds_it() -> None:
