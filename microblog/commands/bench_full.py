@@ -1,5 +1,6 @@
 """``microblog bench full``."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from microblog.bench.capacity.assumed import Assumptions
 from microblog.bench.report import documents
 from microblog.bench.report.pages import Curves
 from microblog.bench.report.terminal import show, show_curves
-from microblog.bench.run import problems, run_scenarios
+from microblog.bench.run import BROKEN, problems, run_scenarios
 from microblog.bench.scenario import read_all
 from microblog.commands.bench_capacity import PAGE
 from microblog.commands.bench_files import read_curves, read_runs
@@ -42,6 +43,20 @@ class Steps:
             say(f"full: {what} failed: {error}")
 
 
+def _broken_off(files: list[Path]) -> StackError:
+    """Say what is kept of a run that somebody broke off, and how to go on."""
+    if not files:
+        return StackError(
+            "broken off before anything was measured", "Begin anew: microblog bench full"
+        )
+    kept = ", ".join(os.path.relpath(file) for file in files)
+    return StackError(
+        f"broken off; what was measured is kept in {kept}, and nothing more was begun",
+        "All again on the data that is there: microblog bench full --keep. Or what is missing: "
+        "microblog bench run NAME --preset full, then microblog bench report FILES --write.",
+    )
+
+
 @click.command()
 @click.argument("scenarios", nargs=-1)
 @click.option("--keep", is_flag=True, help="Measure on the data that is there; seed nothing.")
@@ -64,7 +79,7 @@ def command(
     README.md, docs/benchmarks.md, docs/capacity.md and docs/plans. A step or a scenario that fails
     is told, and the others go on. Measure one again with: bench run NAME --preset full, then bench
     report with the files of both and --write. Exit code 1 where something failed or an answer was
-    wrong.
+    wrong. Ctrl-C and SIGTERM keep what was measured; then nothing more is begun or written.
     """
     steps = Steps()
     files: list[Path] = []
@@ -87,22 +102,31 @@ def command(
             audit=True,
             say=say,
         )
-        files.append(record.save(run))
+        files.append(record.save(run, record.RESULTS))
         show(run, console)
         steps.failed += problems(run)
+        if BROKEN in run.failures.values():
+            raise KeyboardInterrupt  # which the run caught, to keep what it had
 
     def scaled() -> None:
-        found = scale.run(
-            [one.full() if preset == "full" else one for one in scale.read_all()],
-            stack=STACK,
-            preset=preset,
-            rounds=4,
-            seconds=2.0,
-            say=say,
-        )
+        try:
+            found = scale.run(
+                [one.full() if preset == "full" else one for one in scale.read_all()],
+                stack=STACK,
+                preset=preset,
+                rounds=4,
+                seconds=2.0,
+                say=say,
+            )
+        except StackError as error:
+            if BROKEN in error.message:  # before there was anything to keep
+                raise KeyboardInterrupt from error
+            raise
+        curves.append(scale.save(found, scale.FOLDER))
         show_curves(found, console)
-        curves.append(scale.save(found))
         steps.failed += scale.problems(found)
+        if BROKEN in found.failures.values():
+            raise KeyboardInterrupt
 
     def scalings() -> list[Curves]:
         return read_curves(curves) if curves else []
@@ -129,13 +153,16 @@ def command(
         finally:
             stack.down()
 
-    steps.do(f"scenarios on the network {preset}", lambda: measure(False))
-    steps.do("plans of the feed queries", planned)
-    steps.do("scenarios on the network small", lambda: measure(True))
-    if wants_curves:
-        steps.do("curves", scaled)
-    steps.do("documents", report)
-    steps.do("capacity", capacities)
+    try:
+        steps.do(f"scenarios on the network {preset}", lambda: measure(False))
+        steps.do("plans of the feed queries", planned)
+        steps.do("scenarios on the network small", lambda: measure(True))
+        if wants_curves:
+            steps.do("curves", scaled)
+        steps.do("documents", report)
+        steps.do("capacity", capacities)
+    except KeyboardInterrupt:
+        raise _broken_off([*files, *curves]) from None
     say(f"full: over after {(time.monotonic() - steps.start) / 60:.0f} min")
     if steps.failed:
         shown = "\n".join(steps.failed[:20])
