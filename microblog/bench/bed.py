@@ -4,7 +4,7 @@ import os
 import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -150,8 +150,9 @@ class Bed:
         if not self.stack.supervisor.running():
             self._exits.callback(self.stack.down)
         self.reshape("direct")
+        # Closed without a commit, which fails where Ctrl-C came in the midst of a statement.
         self.connection = self._exits.enter_context(
-            psycopg.connect(self.stack.superuser_dsn(), autocommit=True)
+            closing(psycopg.connect(self.stack.superuser_dsn(), autocommit=True))
         )
         shape = PRESETS[preset] if isinstance(preset, str) else preset
         name = preset if isinstance(preset, str) else _named(preset)
