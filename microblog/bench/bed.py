@@ -69,7 +69,8 @@ from dba.drift_sample(array(
 SET = """
 select s.name, current_setting(s.name)
 from pg_settings s
-where s.source in ('configuration file', 'command line')
+where s.name in ('fsync', 'full_page_writes', 'synchronous_commit')
+  or s.source in ('configuration file', 'command line')
   and s.name !~ 'director|_file|port$|listen_|log|ssl|preload|cluster_name|timezone|lc_'
 order by s.name
 """
@@ -495,7 +496,10 @@ class Bed:
         return Proxy(proxy.admin_socket(self.settings)).answered()["feeds_fallback"]
 
     def postgresql_settings(self) -> dict[str, str]:
-        """Return what this stack sets of PostgreSQL; no paths, no addresses, no logging."""
+        """Return what this stack sets of PostgreSQL, and what makes writes last.
+
+        No paths, no addresses, no logging.
+        """
         return {f"postgresql.{name}": value for name, value in self.connection.execute(SET)}
 
     # -- who asks --------------------------------------------------------------------------------

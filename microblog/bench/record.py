@@ -70,6 +70,7 @@ def versions(settings: Settings, postgresql: str) -> dict[str, str]:
     programs = {
         "postgrest": (settings.postgrest, "--version"),
         "haproxy": (settings.haproxy, "-v"),
+        "pgbench": (settings.pg_bin / "pgbench", "--version"),
         "pgbouncer": (settings.pgbouncer, "--version"),
     }
     if redis := redis_binary():

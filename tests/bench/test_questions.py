@@ -109,7 +109,7 @@ def test_a_figure_has_neither_clients_nor_latencies_nor_costs() -> None:
         for each in side.rounds:
             each.histogram, each.over_time, each.cost = "", [], Cost(cpu={"postgres": 1.0})
     shown = page([(run, "x")])
-    for text in ("clients, closed", "CPU of a request", "generator's share", "p99.9", "dropped"):
+    for text in ("closed, 16", "CPU of a request", "generator's share", "p99.9", "dropped"):
         assert text not in shown.split('id="storage"')[1].split("</section>")[0], text
 
 

@@ -13,7 +13,7 @@ from microblog.bench import histogram, record, result
 from microblog.bench.report import figures, terminal, words
 from microblog.bench.report.facts import warnings
 from microblog.bench.report.pages import costs, latest, latest_curves, markdown, measured
-from microblog.bench.result import Cost, Round, Run, Side
+from microblog.bench.result import Cost, Latency, Round, Run, Side
 from tests.bench.made_up import CURVES, latencies, one_round, run, scaling
 
 
@@ -50,6 +50,7 @@ def test_the_cost_of_a_request_is_without_strangers_and_the_harness() -> None:
     share = figures.spent(side).generator_share
     assert share == pytest.approx(1 / (2 * one.seconds)), "of the load, not of what is around it"
     assert found.others == pytest.approx(2 / 8)
+    assert found.idle == pytest.approx(1.4 / 8)
 
 
 def test_what_a_scenario_leaves_out_stands_below_its_table(made: Run) -> None:
@@ -74,6 +75,103 @@ def test_what_a_scenario_leaves_out_stands_below_its_table(made: Run) -> None:
     assert curve.about in told
 
 
+def test_below_a_table_stands_how_it_was_loaded_and_what_that_left_of_the_cpu() -> None:
+    made = run(rounds=3)
+    wrk, own, _, twip = made.scenarios
+    for number, one in enumerate(wrk.subject.rounds):
+        one.measured = Latency(p50=70.0, p95=380.0 + number, p99=500.0)
+    for one in own.subject.rounds:
+        one.settle = 0.004
+        one.cost.cpu["generator"], one.cost.cpu_idle = 0.32, 4.0
+    own.subject.rounds[1].settle = 1.5
+    twip.sides[1].clients = 1
+    notes = {
+        "seeds": "closed, 250 connections, wrk (latencies corrected for waiting; as measured p95 "
+        "381 ms); generator 5% of the CPU, idle 1%",
+        "timeline": "open, 800/s, the own generator; generator 3% of the CPU, idle 34%; settled "
+        "after 1.50 s",
+        "twip": "closed, 4 clients, Twip's own client; naive row triggers: closed, 1 client, "
+        "Twip's own client; generator 25% of the CPU, idle 4%",
+    }
+    console = Console(width=1000)
+    with console.capture() as captured:
+        terminal.show(made, console)
+    below = markdown([(made, "here")])
+    for name, note in notes.items():
+        assert f"; {note}; 20,000 users" in below, name
+        (line,) = re.findall(rf"^{name}: .*$", captured.get(), re.MULTILINE)
+        assert f"; {note}. " in line.strip() + " "
+    assert below.count("settled after") == 1, "a look at an empty queue is no time"
+
+
+def test_latencies_as_measured_are_of_the_percentile_that_is_judged_if_answers_tell_it() -> None:
+    one = run(rounds=1).scenarios[0]
+    (each,) = one.subject.rounds
+    assert words.loads(one) == "closed, 250 connections, wrk", "a file that does not have them"
+    each.measured = Latency(p50=70.0, p95=380.0, p99=500.0, p99_9=600.0)
+    assert "as measured p95 380 ms" in words.loads(one)
+    assert "as measured p50 70 ms" in words.loads(replace(one, measure="p50"))
+    assert "as measured p99 500 ms" in words.loads(replace(one, targets=[]))
+    each.count = 900  # nine beyond the 99th percentile
+    assert words.loads(replace(one, targets=[])).endswith("(latencies corrected for waiting)")
+    assert words.loads(replace(one, measure="figure")) == ""
+
+
+@pytest.mark.parametrize(
+    ("clients", "idle", "around", "model", "told"),
+    [
+        (64, 1.4, 0.0, "closed", True),
+        (63, 1.4, 0.0, "closed", False),
+        (64, 1.0, 0.0, "closed", False),
+        (64, 1.4, 1.0, "closed", False),  # all but 0.4 s may have been outside the load
+        (64, 1.4, 0.0, "open", False),
+    ],
+)
+def test_a_machine_that_idles_under_many_connections_is_limited_by_something_else(
+    clients: int, idle: float, around: float, model: str, told: bool
+) -> None:
+    made = run(rounds=3, samples=0)
+    made.quick, made.scenarios = False, made.scenarios[:1]
+    side = made.scenarios[0].subject
+    for other in made.scenarios[0].sides[1:]:
+        other.clients = 16
+    side.clients, side.model = clients, model  # type: ignore[assignment]
+    for one in side.rounds:
+        used = {"postgres": 2 * one.seconds + around - idle, "harness": 0.5}
+        one.cost = Cost(cpu=used, cpu_idle=idle, cores=2)
+    said = [text for text in warnings(made) if "something other than CPU" in text]
+    assert said == (
+        ["seeds/timeline: at least 18% of the CPU was idle under 64 connections; something other "
+         "than CPU limits it."] if told else []
+    )  # fmt: skip
+    for one in side.rounds:
+        one.cost.cores = 0
+    assert not warnings(made), "a file that does not say how much of it was the load"
+
+
+def test_under_the_runs_stand_the_versions_and_settings_that_are_kept(made: Run) -> None:
+    versions = {
+        "postgresql": "15.18 (Debian 15.18-0+deb12u1)", "python": "3.11.7", "haproxy": "2.6.12",
+        "wrk": "debian/4.1.0-3+b2", "vegeta": "not installed",
+    }  # fmt: skip
+    old = replace(made, versions=versions, settings={"fsync": "True", "workers": "1"})
+    kept = {"shared_buffers": "6026MB", "full_page_writes": "on", "fsync": "off", "jit": "off"}
+    new = replace(
+        made, versions={"pgbench": "15.18"},
+        settings={f"postgresql.{name}": value for name, value in kept.items()},
+    )  # fmt: skip
+    curves = scaling(made, CURVES, versions={"k6": "1.1.0"})
+    for one, line in (
+        (old, "- PostgreSQL 15.18, HAProxy 2.6.12, wrk 4.1.0-3+b2; fsync on."),
+        (new, "- pgbench 15.18; shared_buffers 6026MB, fsync off, full_page_writes on."),
+    ):
+        told = markdown([(one, "here")], [(curves, "there")]).split("### The runs")[1].splitlines()
+        assert line in told
+        assert "- k6 1.1.0." in told
+    bare = markdown([], [(scaling(made, CURVES), "there")]).split("### The runs")[1]
+    assert "\n- " not in bare, "nothing is said of what is not kept"
+
+
 def test_rounds_are_those_that_there_were(made: Run) -> None:
     scenario = made.scenarios[0]
     fewer = replace(scenario.sides[0], rounds=scenario.sides[0].rounds[:2])
@@ -91,13 +189,13 @@ def test_costs_are_told_by_process_with_the_generators_share() -> None:
         one.cost.memory_rest = {"postgres": 40_000_000}
         one.cost.memory_peak = {"postgres": 90_000_000}
     head, rows = costs(scenario)
-    assert head == ["CPU ms", "postgres", "postgrest", "haproxy", "generator", "WAL", "buffers",
-                    "memory", "peak", "in flight"]  # fmt: skip
+    assert head == ["CPU ms", "generator", "idle", "postgres", "postgrest", "haproxy", "WAL",
+                    "buffers", "memory", "peak", "in flight"]  # fmt: skip
     cells = dict(zip(head, rows["timeline"], strict=True))
     assert float(cells["CPU ms"]) == pytest.approx(
         sum(float(cells[name]) for name in ("postgres", "postgrest", "haproxy")), rel=0.01
     )
-    assert cells["generator"] == "5%"
+    assert (cells["generator"], cells["idle"]) == ("5%", "1%"), "0.1 and 0.025 cores of two"
     assert (cells["WAL"], cells["memory"]) == ("210 B", "263 MB")
     assert (cells["peak"], cells["in flight"]) == ("90 MB", "200 kB"), "50 MB by 250 clients"
 
@@ -233,6 +331,7 @@ def test_in_a_narrow_terminal_there_are_fewer_figures_and_whole_words(made: Run)
             assert any(side.name.split()[0] in line for line in tables), side.name
     assert "p99 ms" in told and "postgres" in told
     assert "p50 ms" not in told
+    assert "generator" in told.split("what an answer costs")[1] and "idle" in told
 
 
 def test_of_several_runs_each_scenario_is_that_of_the_last_that_has_it() -> None:

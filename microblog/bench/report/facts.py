@@ -2,11 +2,14 @@
 
 from microblog.bench.report import figures, words
 from microblog.bench.result import Run, Side
+from microblog.bench.scale_result import Scaling
 
 NOISY = 0.05  # of the machine used by strangers
 BUSY_GENERATOR = 0.8  # of the time of each thread that the generator has
 CROWDED = 1.15  # as many at once as clients, if rate and latency are right (Little's law)
 FALLBACKS = 0.01  # of the answers: beyond it another way was measured than is meant
+MANY = 64  # connections of a closed model, enough to use up a machine
+IDLE = 0.15  # of the CPU, under so many
 LATE_MS = 5.0  # of the generator's own making, 99th percentile
 
 
@@ -31,6 +34,40 @@ def facts(run: Run) -> list[tuple[str, str]]:
     ]
 
 
+PROGRAMS = {
+    "postgresql": "PostgreSQL",
+    "pgbench": "pgbench",
+    "postgrest": "PostgREST",
+    "haproxy": "HAProxy",
+    "pgbouncer": "PgBouncer",
+    "redis": "Redis",
+    "wrk": "wrk",
+    "vegeta": "vegeta",
+    "k6": "k6",
+}
+SET = ("shared_buffers", "max_wal_size", "fsync", "synchronous_commit", "full_page_writes")
+
+
+def programs(one: Run | Scaling) -> str:
+    """Return the versions and the settings that figures depend on most, those that are kept."""
+    found = [
+        # "15.18 (Debian 15.18-0+deb12u1)", "debian/4.1.0-3+b2"
+        f"{label} {one.versions[name].split(' ')[0].removeprefix('debian/')}"
+        for name, label in PROGRAMS.items()
+        if one.versions.get(name, "not installed") != "not installed"
+    ]
+    kept = {"fsync": "on" if one.settings.get("fsync") == "True" else "off"}
+    kept = kept if "fsync" in one.settings else {}
+    kept |= {
+        name: one.settings[f"postgresql.{name}"]
+        for name in SET
+        if f"postgresql.{name}" in one.settings
+    }
+    settings = ", ".join(f"{name} {kept[name]}" for name in SET if name in kept)
+    said = "; ".join(filter(None, [", ".join(found), settings]))
+    return f"{said}." if said else ""
+
+
 def warnings(run: Run) -> list[str]:
     """Return what lessens the worth of a run's figures, in sentences; of all of them first."""
     return [*of_the_run(run), *_of_sides(run)]
@@ -53,7 +90,7 @@ def of_the_run(run: Run) -> list[str]:
         most, where = max(noisy)
         found.append(
             f"The machine was not quiet: others took up to {most:.0%} of its CPU ({where}). Ratios "
-            "of neighbouring rounds still hold, absolute figures hardly."
+            "of a round still hold, absolute figures hardly."
         )
     return found
 
@@ -89,6 +126,13 @@ def _of_sides(run: Run) -> list[str]:
                 found.append(
                     f"{one.name}/{side.name}: rate × mean latency says {words.number(crowd)} at "
                     f"once, but there were {side.clients} clients; one of the two is wrong."
+                )
+            idle = figures.idle_under_load(side)
+            is_full = side.model == "closed" and side.clients >= MANY
+            if is_full and side.generator in words.HTTP and idle > IDLE:
+                found.append(
+                    f"{one.name}/{side.name}: at least {idle:.0%} of the CPU was idle under "
+                    f"{side.clients} connections; something other than CPU limits it."
                 )
             missed = sum(each.fallbacks for each in side.rounds)
             if missed > FALLBACKS * sum(each.count for each in side.rounds):

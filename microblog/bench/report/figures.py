@@ -118,7 +118,7 @@ class Spent:
 
     ``cpu`` is milliseconds by process, the generator's among them; ``generator_share`` its part of
     the machine's cores while the load lasted. ``others`` is that of strangers' processes, of all
-    the time from the first to the last look at the costs.
+    the time from the first to the last look at the costs, as is ``idle``, what nobody used.
     ``memory`` is proportional set sizes after the last round, of the processes that the side uses.
     ``peak`` is the most that these had to themselves in any round, bytes; ``in_flight`` how much
     more than at rest that was for each request under way. Both are 0 in runs from before they were
@@ -134,6 +134,7 @@ class Spent:
     in_flight: float
     generator_share: float
     others: float
+    idle: float
 
     @property
     def stack_cpu(self) -> float:
@@ -248,6 +249,7 @@ def spent(side: Side) -> Spent:
         in_flight=_middle(_grown(side, one) / _under_way(side, one) for one in rounds),
         generator_share=share("generator", _load_seconds),
         others=share("others", _core_seconds),
+        idle=_middle(one.cost.cpu_idle / _core_seconds(one) for one in rounds),
     )
 
 
@@ -300,6 +302,20 @@ def served_cpu(one: Round, process: str = "") -> float:
 def _load_seconds(one: Round) -> float:
     """Return the seconds of all cores during the load; of all the round where cores are unknown."""
     return one.seconds * one.cost.cores or _core_seconds(one)
+
+
+def idle_under_load(side: Side) -> float:
+    """Return which share of the cores was idle during the load at the least, median of the rounds.
+
+    Idle time is kept for all of a round. What lies around the load may all have been idle, but for
+    what the harness used. 0 where cores are unknown: there more than that lies around it.
+    """
+    found = []
+    for one in (each for each in side.rounds if each.cost.cores):
+        load = one.seconds * one.cost.cores
+        around = max(_core_seconds(one) - load - one.cost.cpu.get("harness", 0.0), 0.0)
+        found.append(max(one.cost.cpu_idle - around, 0.0) / load)
+    return _middle(found)
 
 
 def _core_seconds(one: Round) -> float:

@@ -222,7 +222,7 @@ def _side(scenario: ScenarioResult, side: Side) -> dict[str, Any]:
         "role": side.role,
         "absent": "",
         "number": plots.number(scenario, side),
-        "load": "" if scenario.measure == "figure" else f"{words.load(side)}, {side.generator}",
+        "load": "" if scenario.measure == "figure" else words.load(side),
         "colour": plots.css_colour(scenario, side),
         "line": {"--": "dashed", ":": "dotted", "-.": "dashed"}.get(
             str(style["linestyle"]), "solid"
@@ -239,6 +239,7 @@ def _side(scenario: ScenarioResult, side: Side) -> dict[str, Any]:
             *(words.number(spent.cpu.get(name, 0.0)) for name in _served(scenario)),
             f"{spent.generator_share:.0%}",
             f"{spent.others:.0%}",
+            f"{spent.idle:.0%}",
         ],
         "cost": [
             words.size(spent.wal_bytes),
@@ -308,7 +309,7 @@ def _scenario(scenario: ScenarioResult) -> dict[str, Any]:
         "timed": scenario.measure != "figure",
         "of": scenario.of,
         "published": _published(scenario),
-        "cpu_columns": ["all", *_served(scenario), "generator's share", "others' share"],
+        "cpu_columns": ["all", *_served(scenario), "generator's share", "others' share", "idle"],
         "cost_columns": COST_COLUMNS,
         "sides": [_side(scenario, side) for side in scenario.sides],
         "operations": [

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from msgspec.structs import replace
 
 from microblog.bench.report import figures, words
-from microblog.bench.report.facts import warnings
+from microblog.bench.report.facts import programs, warnings
 from microblog.bench.report.judged import judged, told
 from microblog.bench.report.questions import by_question
 from microblog.bench.result import Machine, Run, ScenarioResult
@@ -128,11 +128,15 @@ def markdown(runs: list[Source], curves: Sequence[Curves] = ()) -> str:
         parts.append(f"### {RUNS}")
     for run, name in runs:
         parts.append(f"{measured(run)}, from `{name}`{_took(run.took)}.")
-        parts += _lines([*first(run), *_wrong(run)])
+        parts += _lines([*filter(None, [programs(run)]), *first(run), *_wrong(run)])
     for scaling, name in curves:
         parts.append(f"Curves, {measured_curves(scaling)}, from `{name}`{_took(scaling.took)}.")
         parts += _lines(
-            [*first_of_curves(scaling), *(text for run in scaling.runs for text in _wrong(run))]
+            [
+                *filter(None, [programs(scaling)]),
+                *first_of_curves(scaling),
+                *(text for run in scaling.runs for text in _wrong(run)),
+            ]
         )
     return "\n\n".join(parts) or NOTHING
 
@@ -233,20 +237,21 @@ def _none(head: str) -> str:
 def costs(scenario: ScenarioResult) -> tuple[list[str], dict[str, list[str]]]:
     """Return what an answer costs on each side that ran, by its name, and the names of the columns.
 
-    CPU of all of the stack, then by process, and the generator's share of the machine; what was
-    not kept in a run has no column.
+    CPU of all of the stack, the generator's share of the machine and what was idle, then CPU by
+    process; what was not kept in a run has no column.
     """
     spent = {side.name: figures.spent(side) for side in scenario.sides if side.rounds}
     names = [name for name in figures.processes(scenario) if name != "generator"]
     peaks = any(one.peak for one in spent.values())
-    head = ["CPU ms", *names, "generator", "WAL", "buffers", "memory"]
+    head = ["CPU ms", "generator", "idle", *names, "WAL", "buffers", "memory"]
     head += ["peak", "in flight"] if peaks else []
     rows = {}
     for name, one in spent.items():
         rows[name] = [
             words.number(one.stack_cpu),
-            *(words.number(one.cpu.get(process, 0.0)) for process in names),
             f"{one.generator_share:.0%}",
+            f"{one.idle:.0%}",
+            *(words.number(one.cpu.get(process, 0.0)) for process in names),
             words.size(one.wal_bytes),
             words.number(one.buffers_hit + one.buffers_read),
             words.size(sum(one.memory.values())),
@@ -282,13 +287,25 @@ def published(scenario: ScenarioResult) -> str:
     return " ".join(told)
 
 
+def loaded(scenario: ScenarioResult) -> list[str]:
+    """Return how a scenario was loaded, what that left of the CPU, and how long the queue took.
+
+    The shares are the subject's.
+    """
+    used = ""
+    if scenario.measure != "figure" and scenario.subject.rounds:
+        spent = figures.spent(scenario.subject)
+        used = f"generator {spent.generator_share:.0%} of the CPU, idle {spent.idle:.0%}"
+    return [text for text in (words.loads(scenario), used, words.settled(scenario)) if text]
+
+
 def _notes(scenario: ScenarioResult, run: Run, name: str) -> str:
     """Return how often and how long was measured, what was checked, and what limits the figures."""
     of = f" ({scenario.of})" if scenario.of else ""
     drawn = figures.answers(scenario.subject, scenario.of)
     subject = f"{words.number(drawn)} answers of the subject{of}"
     said = [words.rounds(scenario), *([subject] if drawn and scenario.measure != "figure" else [])]
-    told = "; ".join([*said, *filter(None, [words.checked(scenario)])])
+    told = "; ".join([*said, *filter(None, [words.checked(scenario)]), *loaded(scenario)])
     where = f"{words.number(run.data.users)} users; from {PurePath(name).stem}."
     doubts = warnings(replace(run, scenarios=[scenario]))
     return " ".join([f"{told[0].upper()}{told[1:]}; {where}", *scenario.limitations, *doubts])

@@ -7,7 +7,7 @@ from rich.table import Table
 from microblog.bench.report import figures, words
 from microblog.bench.report.facts import facts, warnings
 from microblog.bench.report.judged import judged, told
-from microblog.bench.report.pages import costs, published
+from microblog.bench.report.pages import costs, loaded, published
 from microblog.bench.result import Run, ScenarioResult, Side
 from microblog.bench.scale_result import Scaling
 
@@ -15,7 +15,7 @@ COLOURS = {"reached": "green", "undecided": "yellow", "missed": "bold red"}
 FACTS = ("measured", "commit", "on", "users", "follows", "rounds")
 WIDE = 120  # columns of a terminal; one that has fewer is not shown all figures
 FIGURES = ("p50 ms", "CPU ms", "WAL")  # that a narrow one is not shown
-PROCESSES = 5  # columns of costs that it is shown
+COSTS = 6  # columns of costs that it is shown
 
 
 def show(run: Run, console: Console) -> None:
@@ -35,7 +35,11 @@ def show(run: Run, console: Console) -> None:
     for scenario, verdict in judged:
         console.print(f"{_mark(verdict)} {scenario.name}: {escape(verdict.asked)}: {verdict.found}")
     for scenario in run.scenarios:
-        notes = [words.rounds(scenario), *filter(None, [words.checked(scenario)])]
+        notes = [
+            words.rounds(scenario),
+            *filter(None, [words.checked(scenario)]),
+            *loaded(scenario),
+        ]
         text = "; ".join(notes) + ". " + " ".join(scenario.limitations)
         console.print(f"[bold]{scenario.name}[/bold]: [dim]{escape(text)}[/dim]")
         if said := published(scenario):
@@ -55,7 +59,7 @@ def _costs(scenario: ScenarioResult, is_wide: bool) -> Table:
     """Return what an answer costs on each side, by process; see ``pages.costs``."""
     head, rows = costs(scenario)
     if not is_wide:
-        head, rows = head[:PROCESSES], {name: cells[:PROCESSES] for name, cells in rows.items()}
+        head, rows = head[:COSTS], {name: cells[:COSTS] for name, cells in rows.items()}
     shown = Table(title=f"{escape(scenario.title)}: what an answer costs", title_justify="left")
     shown.add_column("side", overflow="fold")
     for name in head:

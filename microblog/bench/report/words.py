@@ -1,9 +1,10 @@
 """Figures as people read them."""
 
 from collections.abc import Callable, Sequence
+from statistics import median
 
 from microblog.bench import histogram
-from microblog.bench.result import Latency, Ratio, Round, ScenarioResult, Side, Target
+from microblog.bench.result import PERCENTILES, Latency, Ratio, Round, ScenarioResult, Side, Target
 
 TOO_FEW = "–, too few answers beyond it"  # of a percentile
 TOO_FAR = "too few rounds, too far apart"
@@ -24,6 +25,15 @@ MEASURES = {
     "timeouts": "timeouts",
     "cpu": "CPU",
 }
+GENERATORS = {
+    "own": "the own generator",
+    "twip": "Twip's own client",
+    "delivery": "the harness",
+    "redis_push": "a Redis client",
+}
+HTTP = ("own", "wrk", "vegeta", "k6")
+ONE_BY_ONE = ("delivery", "redis_push")
+A_LOOK = 0.05  # seconds; in less than that an empty queue was looked at
 PUBLISHED = {  # what other people's reports call what is measured here
     "average latency": "mean",
     "largest latency": "max",
@@ -96,10 +106,48 @@ def measure(scenario: ScenarioResult) -> str:
 
 
 def load(side: Side) -> str:
-    """Say how a side was loaded."""
+    """Say how a side was loaded, and by what: "closed, 250 connections, wrk"."""
+    name = GENERATORS.get(side.generator, side.generator)
+    if side.generator in ONE_BY_ONE:
+        return f"closed, one post after the other, {name}"
     if side.model == "open":
-        return f"{number(side.rate or 0)}/s, open"
-    return f"{side.clients} client{'s' if side.clients != 1 else ''}, closed"
+        return f"open, {number(side.rate or 0)}/s, {name}"
+    kind = "connection" if side.generator in HTTP else "client"
+    return f"closed, {side.clients} {kind}{'s' if side.clients != 1 else ''}, {name}"
+
+
+def loads(scenario: ScenarioResult) -> str:
+    """Say how a scenario's subject was loaded, and which others were otherwise; a figure is not."""
+    if scenario.measure == "figure" or not scenario.subject.rounds:
+        return ""
+    own = load(scenario.subject)
+    if corrected := _corrected(scenario):
+        own += f" ({corrected})"
+    others: dict[str, list[str]] = {}
+    for side in scenario.sides[1:]:
+        if side.rounds and load(side) != load(scenario.subject):
+            others.setdefault(load(side), []).append(side.name)
+    return "; ".join([own, *(f"{' and '.join(names)}: {said}" for said, names in others.items())])
+
+
+def _corrected(scenario: ScenarioResult) -> str:
+    """Say of wrk that its latencies are corrected, and what those judged were as it saw them."""
+    rounds = [one for one in scenario.subject.rounds if one.measured is not None]
+    if scenario.subject.generator != "wrk" or not rounds:
+        return ""
+    asked = [scenario.measure, *(one.what for one in scenario.targets if not one.side), "p99"]
+    name = next(one for one in asked if one in PERCENTILES)
+    seen = median(getattr(one.measured, name) for one in rounds)
+    told = histogram.tells(name, sum(one.count for one in rounds))
+    return "latencies corrected for waiting" + (
+        f"; as measured {name.replace('_', '.')} {number(seen)} ms" if told else ""
+    )
+
+
+def settled(scenario: ScenarioResult) -> str:
+    """Say how long what the subject had queued took at most, where it took any time."""
+    longest = max((one.settle for one in scenario.subject.rounds), default=0.0)
+    return f"settled after {number(longest)} s" if longest >= A_LOOK else ""
 
 
 def rounds(scenario: ScenarioResult) -> str:
