@@ -23,6 +23,7 @@ from microblog.settings import ROOT, Settings
 from microblog.stack import binaries
 
 RESULTS = BENCH / "results"
+MOUNTS, DEVICES = Path("/proc/self/mountinfo"), Path("/sys/dev/block")
 
 
 # Where a run itself leaves files, which are no code: new ones say nothing against the commit.
@@ -54,7 +55,32 @@ def machine() -> Machine:
         memory_mib=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20,
         system=platform.platform(),
         load=round(os.getloadavg()[0], 2),
+        disk=disk(ROOT / "var"),
     )
+
+
+def disk(folder: Path, mounts: Path = MOUNTS, devices: Path = DEVICES) -> str:
+    """Return the file system that a folder is on, and the kind of its device where that is known.
+
+    Whether a virtual disk rotates nobody knows, whatever the kernel says of it.
+    """
+    found: list[tuple[int, str, str]] = []
+    for line in mounts.read_text().splitlines() if mounts.exists() else ():
+        # "36 35 254:0 / /var rw,noatime - ext4 /dev/vda1 rw", see proc(5)
+        fields, _, kind = line.partition(" - ")
+        _, _, device, _, at, *_ = fields.split()
+        if folder.resolve().is_relative_to(at):
+            found.append((len(at), kind.split()[0], device))
+    if not found:
+        return ""
+    _, kind, device = max(found, key=lambda one: one[0])
+    if (devices / device).resolve().name.startswith(("vd", "xvd")):
+        return f"{kind}, a virtual disk"
+    for queue in (devices / device / "queue", devices / device / ".." / "queue"):  # of a partition
+        if (queue / "rotational").exists():
+            turns = (queue / "rotational").read_text().strip() == "1"
+            return f"{kind}, {'rotating' if turns else 'not rotating'}"
+    return kind
 
 
 def _cpu() -> str:

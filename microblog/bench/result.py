@@ -223,13 +223,18 @@ class ScenarioResult(msgspec.Struct, kw_only=True):
 
 
 class Machine(msgspec.Struct, kw_only=True):
-    """What the run ran on; memory in MiB. ``load`` is the load average of a minute before it."""
+    """What the run ran on; memory in MiB. ``load`` is the load average of a minute before it.
+
+    ``disk`` is the file system of the data and the kind of device below it, "ext4, not rotating";
+    empty in files from before it was kept.
+    """
 
     cpu: str
     cores: int
     memory_mib: int
     system: str
     load: float = 0.0
+    disk: str = ""
 
 
 class Data(msgspec.Struct, kw_only=True):

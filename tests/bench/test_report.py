@@ -157,13 +157,17 @@ def test_under_the_runs_stand_the_versions_and_settings_that_are_kept(made: Run)
     old = replace(made, versions=versions, settings={"fsync": "True", "workers": "1"})
     kept = {"shared_buffers": "6026MB", "full_page_writes": "on", "fsync": "off", "jit": "off"}
     new = replace(
-        made, versions={"pgbench": "15.18"},
+        made, versions={"pgbench": "15.18"}, machine=replace(made.machine, disk="xfs, rotating"),
         settings={f"postgresql.{name}": value for name, value in kept.items()},
     )  # fmt: skip
     curves = scaling(made, CURVES, versions={"k6": "1.1.0"})
     for one, line in (
         (old, "- PostgreSQL 15.18, HAProxy 2.6.12, wrk 4.1.0-3+b2; fsync on."),
-        (new, "- pgbench 15.18; shared_buffers 6026MB, fsync off, full_page_writes on."),
+        (
+            new,
+            "- pgbench 15.18; shared_buffers 6026MB, fsync off, full_page_writes on; data on xfs, "
+            "rotating.",
+        ),
     ):
         told = markdown([(one, "here")], [(curves, "there")]).split("### The runs")[1].splitlines()
         assert line in told

@@ -21,6 +21,7 @@ def facts(run: Run) -> list[tuple[str, str]]:
         ("commit", run.commit + (" with changes" if run.uncommitted_changes else "")),
         ("on", f"{machine.cpu}, {machine.cores} cores, {machine.memory_mib / 1024:.0f} GiB"),
         ("system", machine.system),
+        *([("data on", machine.disk)] if machine.disk else []),
         ("users", words.number(data.users)),
         ("follows", words.number(data.follows)),
         ("posts", words.number(data.posts)),
@@ -64,7 +65,8 @@ def programs(one: Run | Scaling) -> str:
         if f"postgresql.{name}" in one.settings
     }
     settings = ", ".join(f"{name} {kept[name]}" for name in SET if name in kept)
-    said = "; ".join(filter(None, [", ".join(found), settings]))
+    disk = f"data on {one.machine.disk}" if one.machine.disk else ""
+    said = "; ".join(filter(None, [", ".join(found), settings, disk]))
     return f"{said}." if said else ""
 
 
