@@ -37,11 +37,11 @@ fuzz: setup ## The fuzz and property tests, twelve times as many examples (FUZZ_
 mutants: setup ## Take each protection away and see the tests notice (MUTANTS_ARGS="-k policies")
 	@.venv/bin/python -m tests.security $(MUTANTS_ARGS)
 
-bench: ## Measure on this machine within five minutes (options: BENCH_ARGS="twip --rounds 5")
+bench: ## Install what is missing, then measure within five minutes (options: BENCH_ARGS="twip --rounds 5")
 	@bin/setup --bench
 	@$(MICROBLOG) bench run --quick --fresh $(BENCH_ARGS)
 
-bench-full: ## Measure everything at full scale and fill the documents, about an hour
+bench-full: ## Measure everything at full scale and fill the documents, an hour and a half
 	@bin/setup --bench
 	@$(MICROBLOG) bench full $(BENCH_ARGS)
 
