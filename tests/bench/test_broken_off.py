@@ -19,6 +19,7 @@ TAKES = 240  # seconds of the second scenario, unless somebody ends it
 # results go. A document that is filled all the same ends the program before it is touched.
 PROGRAM = f"""
 import sys
+import time
 from pathlib import Path
 from msgspec.structs import replace
 from microblog.bench import record
@@ -30,7 +31,8 @@ from tests.bench.measured import SCENARIOS, SHAPE
 def turn(turner, *given, do=Turner.turn):
     print(turner.scenario.name, "has its turn")
     if part == "full" and turner.scenario.name == "long":  # SIGTERM comes in a statement's midst
-        turner.bed.connection.execute("select pg_sleep({TAKES})")
+        turner.bed.connection.pgconn.send_query(b"select pg_sleep({TAKES})")
+        time.sleep({TAKES})
     return do(turner, *given)
 
 Turner.turn = turn
