@@ -132,7 +132,8 @@ class Side(msgspec.Struct, kw_only=True):
 
     ``stack`` is direct, pooled or replica, and ``instances`` how many PostgREST it had; files from
     before those were kept say "two" or "pooled-two" in ``stack``. ``model`` is open (``rate`` per
-    second) or closed (``clients``). ``threads`` is how many the generator has. ``uses`` are the
+    second, ``arrivals`` poisson or constant, empty in older files) or closed (``clients``).
+    ``threads`` is how many the generator has. ``uses`` are the
     kinds of processes whose memory is the side's; empty in files from before they were kept.
     ``absent`` says why a side was not measured (Redis is not installed); it has no rounds then.
     """
@@ -146,6 +147,7 @@ class Side(msgspec.Struct, kw_only=True):
     clients: int = 0
     threads: int = 1
     rate: float | None = None
+    arrivals: str = ""
     uses: list[str] = []
     absent: str = ""
     rounds: list[Round] = []

@@ -100,11 +100,11 @@ def run_scenarios(
                     say(f"bench: {scenario.name} is left out: no time for it within {deadline:g} s")
                     step("", estimate.skip(number))
                     continue
-                say(f"bench: {number} of {len(plan)}, {scenario.name}; {estimate.left()}")
-                turner = Turner(
-                    bed, scenario, length, seed, step, scenario.limit or limit, estimate.until
-                )
                 try:
+                    say(f"bench: {number} of {len(plan)}, {scenario.name}; {estimate.left()}")
+                    turner = Turner(
+                        bed, scenario, length, seed, step, scenario.limit or limit, estimate.until
+                    )
                     found = turner.take_turns(turns)
                     if found.subject.absent == NO_TIME:
                         run.left_out.append(scenario.name)
@@ -340,6 +340,7 @@ class Turner:
             clients=load.clients,
             threads=load.threads,
             rate=load.rate,
+            arrivals=load.arrivals if load.rate else "",
             uses=uses(load),
             absent=self.on(load).absent(load),
         )
@@ -523,9 +524,9 @@ class Turner:
 def ordered(sides: list[T], number: int) -> list[T]:
     """Return the sides, subject first, in the order of a round: B A C, then C A B, and so on.
 
-    The subject is in the middle, near each of the others. Every other round is the other way round:
-    who came before now comes after, and over two rounds all are as early as late, so that a machine
-    that gets slower all the time does the same to each.
+    The subject is in the middle, as near to the farthest as can be. Every other round is the other
+    way round: who came before now comes after, and over two rounds all are as early as late, so
+    that a machine that gets slower all the time does the same to each.
     """
     subject, *others = sides
     half = len(others) // 2

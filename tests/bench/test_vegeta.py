@@ -93,7 +93,7 @@ def test_where_vegeta_is_missing_its_sides_are_absent(
 def test_a_run_says_which_vegeta_took_part(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As it prints it: Version, Commit, Runtime and Date, a line each."""
     settings = Settings.create("never-started")
-    monkeypatch.setattr(binaries, "version_of", lambda *_: (1, 2))
+    monkeypatch.setattr(binaries, "version_of", lambda *_: (99, 2))
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     assert record.versions(settings, "15")["vegeta"] == "not installed"
     program = tmp_path / "vegeta"

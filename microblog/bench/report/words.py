@@ -111,7 +111,8 @@ def load(side: Side) -> str:
     if side.generator in ONE_BY_ONE:
         return f"closed, one post after the other, {name}"
     if side.model == "open":
-        return f"open, {number(side.rate or 0)}/s, {name}"
+        process = {"poisson": " in a Poisson process", "constant": " evenly"}.get(side.arrivals, "")
+        return f"open, {number(side.rate or 0)}/s{process}, {name}"
     kind = "connection" if side.generator in HTTP else "client"
     return f"closed, {side.clients} {kind}{'s' if side.clients != 1 else ''}, {name}"
 
