@@ -41,7 +41,7 @@ bench: ## Install what is missing, then measure within five minutes (options: BE
 	@bin/setup --bench
 	@$(MICROBLOG) bench run --quick --fresh $(BENCH_ARGS)
 
-bench-full: ## Measure everything at full scale and fill the documents, an hour and a half
+bench-full: ## Measure everything at full scale and fill the documents, two hours
 	@bin/setup --bench
 	@$(MICROBLOG) bench full $(BENCH_ARGS)
 

@@ -72,7 +72,7 @@ def command(
     preset: str,
     wants_curves: bool,
 ) -> None:
-    """Measure SCENARIOS (default: all) at full scale, and fill the documents: about an hour.
+    """Measure SCENARIOS (default: all) at full scale, and fill the documents: about two hours.
 
     Seeds the full network beside a bare COPY of the same rows and audits it; runs all scenarios on
     it, those that fill rival stores with every follow on a small one; measures the curves; writes

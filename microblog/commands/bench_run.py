@@ -21,7 +21,7 @@ QUICK_WITHIN = 270.0  # seconds, seeding included: `make bench` is over within f
 
 @click.command()
 @click.argument("scenarios", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="All scenarios; takes an hour or more.")
+@click.option("--all", "everything", is_flag=True, help="All scenarios; takes more than an hour.")
 @click.option("--stack", metavar="NAME", help="Which stack to load. Default: bench-<preset>.")
 @click.option(
     "--preset", type=click.Choice(list(PRESETS)), default="small", help="Data. Default: small."
