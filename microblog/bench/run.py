@@ -110,16 +110,25 @@ def run_scenarios(
                         run.left_out.append(scenario.name)
                     else:
                         run.scenarios.append(found)
-                except KeyboardInterrupt:
-                    run.failures |= dict.fromkeys([p[0].name for p in plan[number - 1 :]], BROKEN)
-                    say("bench: broken off; what was measured is kept")
-                    break
-                except Exception as error:  # whatever it is: the others are worth having
+                except (KeyboardInterrupt, Exception) as error:
+                    if broken_off(error):
+                        left = [p[0].name for p in plan[number - 1 :]]
+                        run.failures |= dict.fromkeys(left, BROKEN)
+                        say("bench: broken off; what was measured is kept")
+                        break
+                    # Whatever it is: the others are worth having.
                     run.failures[scenario.name] = f"{error}" or repr(error)
                     say(f"{scenario.name}: {error}")
                 estimate.done(number)
     run.took = round(time.monotonic() - start, 1)
     return run
+
+
+def broken_off(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error: what clears up fails in the midst of a statement."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 def open_run(
