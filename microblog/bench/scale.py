@@ -16,7 +16,7 @@ from microblog.bench import histogram, record, result
 from microblog.bench.bed import Bed
 from microblog.bench.report import figures, words
 from microblog.bench.result import Run, ScenarioResult, Side
-from microblog.bench.run import BROKEN, Turner, open_run, run_scenarios
+from microblog.bench.run import BROKEN, Turner, broken_off, open_run, run_scenarios
 from microblog.bench.run import problems as run_problems
 from microblog.bench.scale_result import Curve, Point, Scaling
 from microblog.bench.scenario import BENCH, Load, Scenario, Users, side_problems
@@ -325,6 +325,8 @@ def _across(
                     for size, found in _turns(one, there, rounds, seconds, say).items():
                         runs[size].scenarios.append(found)
                 except Exception as error:  # whatever it is: the other curves are worth having
+                    if broken_off(error):
+                        raise KeyboardInterrupt from error
                     failures[one.name] = f"{error}" or repr(error)
                     say(f"scale: {one.name}: {error}")
                 waiting.pop(0)

@@ -14,7 +14,7 @@ from microblog.bench.capacity.assumed import Assumptions
 from microblog.bench.report import documents
 from microblog.bench.report.pages import Curves
 from microblog.bench.report.terminal import show, show_curves
-from microblog.bench.run import BROKEN, problems, run_scenarios
+from microblog.bench.run import BROKEN, broken_off, problems, run_scenarios
 from microblog.bench.scenario import read_all
 from microblog.commands.bench_capacity import PAGE
 from microblog.commands.bench_files import read_curves, read_runs
@@ -39,6 +39,8 @@ class Steps:
         try:
             step()
         except Exception as error:  # the other steps are worth having
+            if broken_off(error):
+                raise KeyboardInterrupt from error
             self.failed.append(f"{what}: {error}")
             say(f"full: {what} failed: {error}")
 
