@@ -2,8 +2,8 @@
 -- body that is about to be sent and of the headers that belong to it, so a tag can name nothing else.
 -- The work is done by then; what is saved is the way to the client.
 
--- HAProxy holds back as much of an answer as fits its buffer (tune.bufsize, 16 kB, less 1 kB). Below
--- these bounds, of which the sum is smaller, the answer had come to its end.
+-- HAProxy holds back as much of an answer as fits its buffer (tune.bufsize, less 1 kB). Below these
+-- bounds, of which the sum is smaller, the answer had come to its end.
 local most_head, most_body = 2048, 12288
 
 core.register_action("digest", { "http-res" }, function(txn)

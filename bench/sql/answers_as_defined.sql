@@ -11,9 +11,10 @@ from (
   limit 5
 ) r
 cross join lateral (
-  select app.feed_answer(
-    r.token, 'GET', '/rpc/feed_timeline', '', '', '1', '', '127.0.0.1', true
-  ) as answer offset 0
+  select (app.feed_answers(
+    array[r.token], '{GET}', '{/rpc/feed_timeline}', array[''], array[''], '{1}', array[''],
+    '{127.0.0.1}', '{t}', 60000
+  ))[1] as answer offset 0
 ) a
 cross join lateral bench.page_problem(
   'answer', r.user_id, null, false,

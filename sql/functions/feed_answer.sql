@@ -100,146 +100,193 @@ grant execute on function app.feed_body(text, text, integer) to microblog_owner;
 
 set local role microblog_owner;
 
--- Touches app.sessions, app.secrets and what the page is made of (reads), app.rate_limit_buckets
--- (writes). The session is checked as app.pre_request does; what PostgREST does there, the signature
--- of the token, is checked here, with the one key that signs. Tokens of a key that was replaced go
--- the usual way.
+-- Touches app.sessions, app.secrets and what the pages are made of (reads), app.rate_limit_buckets
+-- (writes). Sessions are checked as app.pre_request does; what PostgREST does there, the signature of
+-- a token, is checked here, with the one key that signs. Tokens of a key that was replaced go the
+-- usual way.
+--
+-- Several questions at once, because a statement, its session's plans and its commit cost as much as
+-- the look-ups of a page (decision 0028). The answers are the same as if each had been asked alone, but
+-- for a limit: one that is met refuses all, and who asks does so again for each alone. And where the
+-- pages become too many for whom reads them, the answers end before the questions do.
 --
 -- Counted last, because a bucket is locked from then on, and many requests share that of their
 -- address. What goes on to PostgREST is counted there; so is a request that meets a limit: the error
 -- undoes the count, and the usual way refuses it in words.
-create function app.feed_answer(
-  token text,
-  method text,
-  path text,
-  cursor text,
-  "limit" text,
-  representation text,
-  tags text,
-  address text,
-  with_page boolean
+create function app.feed_answers(
+  tokens text[],
+  methods text[],
+  paths text[],
+  cursors text[],
+  limits text[],
+  representations text[],
+  tags text[],
+  addresses text[],
+  with_pages boolean[],
+  most_bytes integer
 )
-returns text
+returns text[]
 language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_parts constant text[] := string_to_array(token, '.');
+  v_users bigint[];
   v_user_id bigint;
   v_rows integer;
   v_tag text;
   v_page record;
-  v_told text;
-  v_body text;
-  v_limits text;
+  v_told text[];
+  v_bodies text[];
+  v_limits text[];
+  v_answers text[];
+  v_bytes integer := 0;
 begin
-  -- A replica counts elsewhere.
-  if pg_is_in_recovery() then
-    return null;
-  end if;
-  if cardinality(v_parts) not in (0, 3) or cursor !~ '^[0-9]{0,18}$' or "limit" !~ '^(|[1-9][0-9]?|100)$' then
-    return null;
-  end if;
   -- As in app.pre_request, and what PostgREST checks before it. What is not signed is not read: hence
   -- "offset 0".
-  select s.user_id
-    into v_user_id
-    from (
-      select
-        convert_from(
-          decode(
-            rpad(
-              replace(replace(v_parts[2], '-', '+'), '_', '/'), (length(v_parts[2]) + 3) / 4 * 4, '='
+  select array_agg(v.user_id order by q.n)
+    into v_users
+    from unnest(tokens) with ordinality q (token, n)
+    left join (
+      select t.n, s.user_id
+      from (
+        select
+          p.n,
+          convert_from(
+            decode(
+              rpad(
+                replace(replace(p.parts[2], '-', '+'), '_', '/'),
+                (length(p.parts[2]) + 3) / 4 * 4,
+                '='
+              ),
+              'base64'
             ),
-            'base64'
-          ),
-          'UTF8'
-        )::jsonb as claims
-      from app.secrets k
-      where k.name = 'jwt'
-        and app.base64url(extensions.hmac(
-          convert_to(v_parts[1] || '.' || v_parts[2], 'UTF8'), convert_to(k.value, 'UTF8'), 'sha256'
-        )) = v_parts[3]
-      offset 0
-    ) t
-    join app.sessions s on s.jti = t.claims ->> 'jti'
-    where s.expires_at > now()
-      and s.user_id::text = t.claims ->> 'sub'
-      and extract(epoch from s.expires_at)::bigint::text = t.claims ->> 'exp'
-      and t.claims ->> 'aud' = 'microblog'
-      and t.claims ->> 'role' = 'member';
-  if v_user_id is null and (token <> '' or path <> '/rpc/feed_public') then
-    return null;
-  end if;
+            'UTF8'
+          )::jsonb as claims
+        from (
+          select q.n, string_to_array(q.token, '.') as parts
+          from unnest(tokens) with ordinality q (token, n)
+        ) p
+        join app.secrets k
+          on cardinality(p.parts) = 3
+          and app.base64url(extensions.hmac(
+            convert_to(p.parts[1] || '.' || p.parts[2], 'UTF8'), convert_to(k.value, 'UTF8'), 'sha256'
+          )) = p.parts[3]
+        where k.name = 'jwt'
+        offset 0
+      ) t
+      join app.sessions s on s.jti = t.claims ->> 'jti'
+      where s.expires_at > now()
+        and s.user_id::text = t.claims ->> 'sub'
+        and extract(epoch from s.expires_at)::bigint::text = t.claims ->> 'exp'
+        and t.claims ->> 'aud' = 'microblog'
+        and t.claims ->> 'role' = 'member'
+    ) v on v.n = q.n;
 
-  -- An expression, which costs less than a query.
-  v_told := concat(
-    set_config('microblog.user_id', v_user_id::text, true),
-    set_config('request.method', method, true),
-    set_config('request.path', path, true),
-    set_config(
-      'request.headers',
-      concat(
-        '{"x-representation":', to_json(representation),
-        ',"if-none-match":' || to_json(nullif(tags, '')), '}'
+  for i in 1 .. cardinality(tokens) loop
+    v_user_id := v_users[i];
+    -- A replica counts elsewhere.
+    if pg_is_in_recovery()
+      or cursors[i] !~ '^[0-9]{0,18}$' or limits[i] !~ '^(|[1-9][0-9]?|100)$'
+      or v_user_id is null and (tokens[i] <> '' or paths[i] <> '/rpc/feed_public')
+    then
+      -- Nobody counts what has no path.
+      paths[i] := null;
+      continue;
+    end if;
+
+    -- An expression, which costs less than a query.
+    v_told[i] := concat(
+      set_config('microblog.user_id', v_user_id::text, true),
+      set_config('request.method', methods[i], true),
+      set_config('request.path', paths[i], true),
+      set_config(
+        'request.headers',
+        concat(
+          '{"x-representation":', to_json(representations[i]),
+          ',"if-none-match":' || to_json(nullif(tags[i], '')), '}'
+        ),
+        true
       ),
-      true
-    )
-  );
-
-  if tags <> '' then
-    -- Waits for a partition that is being dropped, so that the next snapshot sees the new horizon.
-    perform from app.feed_entries where false;
-    v_rows := coalesce(nullif("limit", '')::integer, 20) + 1;
-    v_tag := app.page_tag(
-      case
-        when path in ('/rpc/feed_mine', '/rpc/feed_public') then
-          app.feed_tag_cards(
-            case when path = '/rpc/feed_mine' then v_user_id end, app.page_top(cursor), v_rows
-          )
-        else
-          app.feed_tag_rows(app.page_top(cursor), v_rows, path = '/rpc/feed_timeline')
-      end,
-      case when path <> '/rpc/feed_public' then v_user_id end,
-      representation
+      set_config('response.status', '', true),
+      set_config('response.headers', '', true)
     );
-    if app.tag_matches(tags, v_tag) is not true then
-      v_tag := null;
-    end if;
-  end if;
-  if v_tag is null and not with_page then
-    return null;
-  end if;
 
-  if v_tag is not null then
-    v_told := '{"ETag": "\"' || v_tag || '\""}';
-  else
-    v_page := app.feed_body(path, nullif(cursor, ''), nullif("limit", '')::integer);
-    v_told := btrim(current_setting('response.headers', true), '[]');
-    -- The page sees its tag in the list even where the look-ups above do not reach.
-    if current_setting('response.status', true) = '304' is not true then
-      v_body := v_page.body;
-      v_told := concat(
-        v_told, ', {"Content-Type": "application/json; charset=utf-8"}, {"Content-Range": "',
-        case when v_page.page_rows > 0 then '0-' || v_page.page_rows - 1 else '*' end, '/*"}'
+    v_tag := null;
+    if tags[i] <> '' then
+      -- Waits for a partition that is being dropped, so that the next snapshot sees the new horizon.
+      perform from app.feed_entries where false;
+      v_rows := coalesce(nullif(limits[i], '')::integer, 20) + 1;
+      v_tag := app.page_tag(
+        case
+          when paths[i] in ('/rpc/feed_mine', '/rpc/feed_public') then
+            app.feed_tag_cards(
+              case when paths[i] = '/rpc/feed_mine' then v_user_id end,
+              app.page_top(cursors[i]),
+              v_rows
+            )
+          else
+            app.feed_tag_rows(app.page_top(cursors[i]), v_rows, paths[i] = '/rpc/feed_timeline')
+        end,
+        case when paths[i] <> '/rpc/feed_public' then v_user_id end,
+        representations[i]
       );
+      if app.tag_matches(tags[i], v_tag) is not true then
+        v_tag := null;
+      end if;
     end if;
-  end if;
-  v_limits := app.rate_limit_hit_here(method, path, v_user_id, address);
-  return concat_ws(
-    chr(10), concat('[', nullif(btrim(v_limits, '[]'), '') || ', ', v_told, ']'), v_body
-  );
+
+    if v_tag is not null then
+      v_told[i] := '{"ETag": "\"' || v_tag || '\""}';
+    elsif not with_pages[i] then
+      paths[i] := null;
+    else
+      v_page := app.feed_body(paths[i], nullif(cursors[i], ''), nullif(limits[i], '')::integer);
+      v_told[i] := btrim(current_setting('response.headers', true), '[]');
+      -- The page sees its tag in the list even where the look-ups above do not reach.
+      if current_setting('response.status', true) = '304' is not true then
+        if octet_length(v_page.body) <= most_bytes is not true then
+          paths[i] := null;
+          continue;
+        end if;
+        v_bytes := v_bytes + octet_length(v_page.body);
+        if v_bytes > most_bytes then
+          paths := paths[: i - 1];
+          exit;
+        end if;
+        v_bodies[i] := v_page.body;
+        v_told[i] := concat(
+          v_told[i],
+          ', {"Content-Type": "application/json; charset=utf-8"}, {"Content-Range": "',
+          case when v_page.page_rows > 0 then '0-' || v_page.page_rows - 1 else '*' end, '/*"}'
+        );
+      end if;
+    end if;
+  end loop;
+
+  v_limits := app.rate_limit_hit_here(methods, paths, v_users, addresses);
+  for i in 1 .. cardinality(paths) loop
+    v_answers[i] := case
+      when paths[i] is not null then concat_ws(
+        chr(10),
+        concat('[', nullif(btrim(v_limits[i], '[]'), '') || ', ', v_told[i], ']'),
+        v_bodies[i]
+      )
+    end;
+  end loop;
+  return v_answers;
 end
 $$;
 
-comment on function app.feed_answer(text, text, text, text, text, text, text, text, boolean) is
-  'Answers a GET or HEAD of a feed: its headers, an array of objects with one key each, and after a line feed the body of a 200; without a body it is a 304. Null, or an error, where PostgREST has to answer: the token or the limits are not in order, or (with_page false) the page is not the one that the client has. cursor and limit may be empty, tags is If-None-Match as sent, representation the header X-Representation. Counts the request against its limits where it answers';
+comment on function app.feed_answers(
+  text[], text[], text[], text[], text[], text[], text[], text[], boolean[], integer
+) is
+  'Answers GETs or HEADs of feeds, given as arrays of one length; of each, in their order, as far as all bodies together have most_bytes: its headers, an array of objects with one key each, and after a line feed the body of a 200; without a body it is a 304. Null where PostgREST has to answer: the token is not in order, the page has more than most_bytes or the path is none of a feed, or (with_pages false) the page is not the one that the client has. An error where one of them meets a limit, or cannot be made: nothing was counted then. cursors and limits may be empty, tags are If-None-Match as sent, representations the header X-Representation. Counts each request that it answers against its limits';
 
 grant usage on schema app to proxy;
-grant execute on function app.feed_answer(
-  text, text, text, text, text, text, text, text, boolean
+grant execute on function app.feed_answers(
+  text[], text[], text[], text[], text[], text[], text[], text[], boolean[], integer
 ) to proxy;
 
 commit;

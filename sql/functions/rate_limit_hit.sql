@@ -185,25 +185,24 @@ comment on function app.rate_limit_address(text) is
   'Key of an address: itself, or the /64 of an IPv6 address; "unknown" for what is none';
 
 -- The address itself, not its key: an exemption may be narrower than a /64.
-create function app.rate_limit_is_exempt(address text)
+create function app.rate_limit_is_exempt(user_id bigint, address text)
 returns boolean
 language plpgsql
 stable
 as $$
 declare
-  v_user_id constant bigint := app.current_user_id();
   v_address constant inet := app.rate_limit_inet(address);
 begin
   return exists (
     select
     from app.rate_limit_exemptions e
-    where e.user_id = v_user_id or e.address >>= v_address
+    where e.user_id = rate_limit_is_exempt.user_id or e.address >>= v_address
   );
 end
 $$;
 
-comment on function app.rate_limit_is_exempt(text) is
-  'Whether no rule counts this request, by its user or by the address it was forwarded for';
+comment on function app.rate_limit_is_exempt(bigint, text) is
+  'Whether no rule counts a request, by its user (null: nobody) or by the address it was forwarded for';
 
 -- X-RateLimit-* and RateLimit, RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers).
 create function app.rate_limit_headers(name text, quota integer, window_seconds integer)
@@ -505,7 +504,7 @@ begin
     if v_address = '' is not false then
       v_address := nullif(current_setting('request.headers', true), '')::json ->> 'x-forwarded-for';
     end if;
-    if v_rules[7] = 't' and app.rate_limit_is_exempt(v_address) then
+    if v_rules[7] = 't' and app.rate_limit_is_exempt(v_user_id, v_address) then
       return;
     end if;
     v_address := app.rate_limit_address(v_address);

@@ -3,7 +3,7 @@
 import re
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -202,17 +202,28 @@ def test_times_are_written_in_the_same_way_whatever_the_database_is_set_to(abroa
     assert row["created_at"].endswith("+00:00")
 
 
-def test_a_page_larger_than_the_proxys_buffer_comes_whole(own_api: Served) -> None:
-    """The largest there is: 100 posts of 200 characters of four bytes. And who reads slowly."""
+@pytest.fixture
+def verbose(own_api: Served) -> Member:
+    """Whose 100 posts make the largest page there is: 200 characters of four bytes each."""
     author = own_api.signup()
     for number in range(100):
         author.write(f"{number:03}" + "🙂" * 197)
-    page = same_both_ways(own_api, "/rpc/feed_mine?limit=100", author.token)
-    assert len(page.content) > 80_000
+    return author
+
+
+def test_a_page_as_large_as_the_proxys_buffer_comes_whole(own_api: Served, verbose: Member) -> None:
+    """Without a wait for the proxy to read on: no question is given up. And who reads slowly."""
+    before = Proxy(own_api.admin).answered()["feeds_fallback"]
+    page = same_both_ways(own_api, "/rpc/feed_mine?limit=60", verbose.token)
+    assert 50_000 < len(page.content) < 60_000
+    largest = expect(200, verbose.get("/rpc/feed_mine?limit=100"))
+    assert len(largest.content) > 80_000
+    assert not is_direct(largest)
+    assert Proxy(own_api.admin).answered()["feeds_fallback"] == before
     base = own_api.http.base_url
     with socket.create_connection((base.host, base.port)) as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        lines = ["GET /rpc/feed_mine?limit=100 HTTP/1.0", f"Authorization: Bearer {author.token}"]
+        lines = ["GET /rpc/feed_mine?limit=60 HTTP/1.0", f"Authorization: Bearer {verbose.token}"]
         head = "\r\n".join([*lines, "", ""])
         slow.sendall(head.encode())
         read = b""
@@ -391,42 +402,92 @@ def patient(database: Database) -> Iterator[Served]:
         yield api
 
 
-def test_more_than_there_are_places_wait_for_their_turns_and_get_their_own_pages(
-    patient: Served,
-) -> None:
-    """What the question reads is locked until every place is taken: the others are in line then."""
-    members = patient.signups(4)
-    for member in members:
-        member.write(f"of {member.id}")
-    pages = [direct(patient, "/rpc/feed_timeline", member.token).content for member in members]
+def in_line(api: Served, ask: Callable[[int], httpx.Response], number: int) -> list[httpx.Response]:
+    """Have so many ask at once, and wait in line for places: what a question reads is locked.
+
+    Returns the answers, to none of which the proxy had to say that there was no answer.
+    """
     waiting = (
         "select count(*) from pg_stat_activity"
         " where usename = 'proxy' and datname = current_database() and wait_event_type = 'Lock'"
     )
-    before = Proxy(patient.admin).answered()
-
-    def ask(number: int) -> None:
-        answer = members[number % 4].get("/rpc/feed_timeline")
-        assert expect(200, answer).content == pages[number % 4]
-
-    with ThreadPoolExecutor(60) as pool:
-        with patient.database.superuser() as holder, holder.transaction():
+    before = Proxy(api.admin).answered()["feeds_fallback"]
+    with ThreadPoolExecutor(number) as pool:
+        with api.database.superuser() as holder, holder.transaction():
             holder.execute("lock table app.secrets in access exclusive mode")
-            asked = [pool.submit(ask, number) for number in range(60)]
-            places = PLACES * proxy_threads(patient)
-            assert places < 60
-            wait_for(
-                lambda: patient.database.value(waiting) == places, DEADLINE, "all places taken"
-            )
-        for one in asked:
-            one.result(DEADLINE)
-    after = Proxy(patient.admin).answered()
-    assert after["feeds_fallback"] == before["feeds_fallback"]
-    assert after["feeds_direct"] - before["feeds_direct"] == 60
+            asked = [pool.submit(ask, n) for n in range(number)]
+            places = PLACES * proxy_threads(api)
+            assert places < number
+            wait_for(lambda: api.database.value(waiting) == places, DEADLINE, "all places taken")
+        answers = [one.result(DEADLINE) for one in asked]
+    assert Proxy(api.admin).answered()["feeds_fallback"] == before
+    return answers
+
+
+def test_more_than_there_are_places_wait_for_their_turns_and_get_their_own_pages(
+    patient: Served,
+) -> None:
+    """Those in line are asked about together: in fewer statements than there are questions."""
+    members = patient.signups(4)
+    for member in members:
+        member.write(f"of {member.id}")
+    pages = [direct(patient, "/rpc/feed_timeline", member.token).content for member in members]
+    statements = (
+        "select calls from extensions.pg_stat_statements"
+        " where dbid = (select oid from pg_database where datname = current_database())"
+        " and query like '%app.feed_answers($1%'"
+    )
+    (before,) = patient.database.values(statements)
+    answers = in_line(patient, lambda n: members[n % 4].get("/rpc/feed_timeline"), 60)
+    for number, answer in enumerate(answers):
+        assert is_direct(expect(200, answer))
+        assert answer.content == pages[number % 4]
+    (after,) = patient.database.values(statements)
+    assert after - before < 45
+
+
+def test_who_waited_with_somebody_who_met_a_limit_is_answered_and_counted_once(
+    patient: Served,
+) -> None:
+    members = patient.signups(4)
+    for member in members:
+        direct(patient, "/rpc/feed_timeline", member.token)
+    patient.database.run("delete from app.rate_limit_exemptions")
+    patient.database.run(
+        "update app.rate_limits set quota = case name when 'feeds' then 17 else 100000 end"
+    )
+    # The first asks for 20 of these, the others for less than they may.
+    whose = [0] * 20 + [1, 2, 3] * 12
+    answers = in_line(patient, lambda n: members[whose[n * 23 % 56]].get("/rpc/feed_timeline"), 56)
+    got = Counter((whose[n * 23 % 56], answer.status_code) for n, answer in enumerate(answers))
+    assert got == {(0, 200): 17, (0, 429): 3, (1, 200): 12, (2, 200): 12, (3, 200): 12}
+    for number, counted in enumerate((17, 12, 12, 12)):
+        assert patient.database.values(
+            "select hit_count from app.rate_limit_buckets where key = %s and quota = 17",
+            [f"user {members[number].id}"],
+        ) == [counted]
+
+
+def test_large_pages_that_wait_come_a_few_at_a_time(patient: Served) -> None:
+    """As many as fit the proxy's buffer; the others are the next."""
+    members = patient.signups(2)
+    for member in members:
+        for number in range(30):
+            member.write(f"{number:03}" + "🙂" * 197)
+    path = "/rpc/feed_mine?limit=30"
+    pages = [direct(patient, path, member.token).content for member in members]
+    assert 2 * len(pages[0]) < 60_000 < 3 * len(pages[0])
+    answers = in_line(patient, lambda n: members[n % 2].get(path), 40)
+    for number, answer in enumerate(answers):
+        assert is_direct(expect(200, answer))
+        assert answer.content == pages[number % 2]
 
 
 def test_after_a_crowd_that_went_away_pages_come_from_the_database_again(own_api: Served) -> None:
-    """Each leaves a place in the line, or a question under way, that nobody gives back."""
+    """Each leaves a place in the line, or a question under way, that nobody gives back.
+
+    Others may be asked about together with it, and get their pages all the same.
+    """
     reader = own_api.signup()
     reader.write("here")
     direct(own_api, "/rpc/feed_timeline", reader.token)
@@ -443,8 +504,11 @@ def test_after_a_crowd_that_went_away_pages_come_from_the_database_again(own_api
         for one in crowd:
             one.sendall(head.encode())
         wait_for(lambda: own_api.database.value(waiting) > 0, DEADLINE, "questions under way")
-        for one in crowd:
+        for one in crowd[::2]:
             one.close()
+    for one in crowd[1::2]:
+        assert one.recv(12) == b"HTTP/1.1 200"
+        one.close()
     direct(own_api, "/rpc/feed_timeline", reader.token)
     ways = [is_direct(expect(200, reader.get("/rpc/feed_timeline"))) for _ in range(20)]
     assert sum(ways) >= 15, "on a busy machine some may get no answer in time"

@@ -197,7 +197,7 @@ def test_a_round_says_what_it_cost(run: Run) -> None:
     assert cost.wal_bytes > 0
     assert cost.buffers_hit > 0
     calls = {one.query: one.calls for one in cost.statements}
-    direct = sum(times for query, times in calls.items() if "app.feed_answer" in query)
+    direct = sum(times for query, times in calls.items() if "app.feed_answers" in query)
     assert direct > 0, "no page came from the database itself"
     assert only(run, "chunk").cost.wal_bytes > only(run, "lie").cost.wal_bytes
 

@@ -196,7 +196,7 @@ def test_the_worker_works_through_six_functions_alone(catalog: Database) -> None
 
 
 def test_the_proxy_asks_for_pages_of_feeds_and_does_nothing_else(catalog: Database) -> None:
-    assert executable(catalog, "proxy", "app") == {"feed_answer"}
+    assert executable(catalog, "proxy", "app") == {"feed_answers"}
     assert executable(catalog, "proxy", "api") == set()
     assert executable(catalog, "proxy", "dba") == set()
     assert (

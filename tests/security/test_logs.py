@@ -47,7 +47,7 @@ def send_secrets(served: Served) -> Member:
 def test_no_password_and_no_token_is_logged_however_slow_or_wrong(logging_api: Served) -> None:
     member = send_secrets(logging_api)
     written = logs(logging_api)
-    for name in ("duration: ", "password_change", "feed_answer"):
+    for name in ("duration: ", "password_change", "feed_answers"):
         assert name in written, "not logged at all"
     lines = [line for line in written.splitlines() if MARK in line or member.token in line]
     assert lines == []

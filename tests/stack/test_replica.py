@@ -19,7 +19,12 @@ from tests.support.replica import replica_of, serve_replica, wait_for_replay
 from tests.support.servers import serve_rest
 
 # As the proxy asks, of nobody's address.
-QUESTION = "select app.feed_answer(%s, 'GET', '/rpc/feed_mine', '', '', '1', '', '', true)"
+QUESTION = """
+    select (app.feed_answers(
+      array[%s], '{GET}', '{/rpc/feed_mine}', array[''], array[''], '{1}', array[''], array[''],
+      '{t}', 60000
+    ))[1]
+"""
 FEEDS = "select hits from dba.rate_limit_keys where rule = 'feeds'"
 
 

@@ -2,7 +2,7 @@
 
 begin;
 
-drop function app.feed_answer;
+drop function app.feed_answers;
 drop function app.feed_body;
 revoke usage on schema app from proxy;
 
