@@ -1,6 +1,7 @@
 -- Feeds are asked of PostgreSQL itself before they are asked of PostgREST (decision 0025): for the page,
--- or whether it is the one that the client has. A page is sent from here, and so is a 304. Anything
--- else, an error or a wait among them, is no answer: the request goes on as if nothing had been asked.
+-- or whether it is the one that the client has; those that wait, together (decision 0028). A page is
+-- sent from here, and so is a 304. Anything else, an error or a wait among them, is no answer: the
+-- request goes on as if nothing had been asked.
 --
 --   MICROBLOG_DATABASE_SOCKET   PostgreSQL's Unix socket, unix@/…/.s.PGSQL.5432; without it nothing
 --                               is asked
@@ -232,10 +233,15 @@ end
 local function ask(group)
   local began = clock()
   busy[group], under_way = true, under_way + 1
-  local connection, time = take()
-  for _, question in ipairs(group) do
-    question.due, question.ends = began + took / 1000, began + 2 * time
+  -- From now on they wait for this answer, also while there is no connection yet.
+  local function expect(time)
+    for _, question in ipairs(group) do
+      question.due, question.ends = began + took / 1000, began + 2 * time
+    end
   end
+  expect(seconds_new)
+  local connection, time = take()
+  expect(time)
   local row, well, refusal
   if connection then
     local values = {}
@@ -347,11 +353,12 @@ end
 
 core.register_action("feed", { "http-req" }, function(txn)
   local cursor, tags = txn:get_var("txn.cursor") or "", txn.f:req_fhdr("if-none-match") or ""
-  -- "*" is the tag of any page, also where a full answer would be an error that only PostgREST sees.
-  if socket == "" or not cursor:match("^%d*$") or tags:find("*", 1, true) then
+  local token, network = txn.f:http_auth_bearer() or "", txn:get_var("txn.network")
+  -- "*" is the tag of any page, also where a full answer would be an error that only PostgREST sees. A
+  -- token of ours has some 300 bytes.
+  if socket == "" or not cursor:match("^%d*$") or tags:find("*", 1, true) or #token + #tags > 4096 then
     return
   end
-  local token, network = txn.f:http_auth_bearer() or "", txn:get_var("txn.network")
   local page, answered = told(
     token == "" and network or token, network,
     token, txn.f:method(), txn.f:path(), cursor, txn.f:req_hdr("x-page-limit") or "",

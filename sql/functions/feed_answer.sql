@@ -143,6 +143,10 @@ declare
   v_answers text[];
   v_bytes integer := 0;
 begin
+  -- A replica counts elsewhere.
+  if pg_is_in_recovery() then
+    return array_fill(null::text, array[cardinality(tokens)]);
+  end if;
   -- As in app.pre_request, and what PostgREST checks before it. What is not signed is not read: hence
   -- "offset 0".
   select array_agg(v.user_id order by q.n)
@@ -186,9 +190,7 @@ begin
 
   for i in 1 .. cardinality(tokens) loop
     v_user_id := v_users[i];
-    -- A replica counts elsewhere.
-    if pg_is_in_recovery()
-      or cursors[i] !~ '^[0-9]{0,18}$' or limits[i] !~ '^(|[1-9][0-9]?|100)$'
+    if cursors[i] !~ '^[0-9]{0,18}$' or limits[i] !~ '^(|[1-9][0-9]?|100)$'
       or v_user_id is null and (tokens[i] <> '' or paths[i] <> '/rpc/feed_public')
     then
       -- Nobody counts what has no path.

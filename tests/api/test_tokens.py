@@ -147,7 +147,7 @@ def test_what_is_no_token_is_refused(api: Served, token: str) -> None:
 
 
 def test_a_token_larger_than_the_proxy_reads_is_refused_by_it(api: Served) -> None:
-    for size in (17_000, 200_000):
+    for size in (66_000, 200_000):
         answer = api.get("/rpc/me", "x" * size)
         assert answer.status_code in (400, 431), answer.text
 
