@@ -49,6 +49,10 @@ local left, left_before, left_at = {}, {}, 0
 local late, rested = 0, 0
 local pack, unpack = string.pack, string.unpack
 
+-- Pages are garbage once they are sent, some MB in a second; what each collection walks through are the
+-- scripts of all who wait.
+collectgarbage("setpause", 1000)
+
 local function clock()
   local now = core.now()
   return now.sec + now.usec / 1e6
@@ -116,10 +120,11 @@ local function connect()
 end
 
 -- How many are asking. A client that goes away ends its question without a word, and nothing holds the
--- question any more: what is left of it is swept up where places are wanted, ten times a second at most.
+-- question any more: what is left of it is swept up where places are wanted, ten times a second at most,
+-- and once where answers come.
 local function asking()
   local now = clock()
-  if under_way >= most and now > swept + 0.1 then
+  if under_way >= most and now > swept + 0.1 and (now > answered_at + 0.1 or now > swept + 1) then
     swept = now
     collectgarbage()
     under_way = 0
@@ -343,14 +348,6 @@ core.register_task(function()
   end
 end)
 
--- Gives an answer, a reply or an applet's, the headers that the database told, and its date.
-local function add_headers(answer, told, converters)
-  answer:add_header("Date", converters:http_date(core.now().sec))
-  for name, value in told:gmatch('{"([^"]+)": "(.-[^\\])"}') do
-    answer:add_header(name, (value:gsub("\\", "")))
-  end
-end
-
 core.register_action("feed", { "http-req" }, function(txn)
   local cursor, tags = txn:get_var("txn.cursor") or "", txn.f:req_fhdr("if-none-match") or ""
   local token, network = txn.f:http_auth_bearer() or "", txn:get_var("txn.network")
@@ -367,26 +364,22 @@ core.register_action("feed", { "http-req" }, function(txn)
   if not answered then
     txn:set_var("txn.unanswered", true)
     count("feeds:fallback")
-  elseif page and page:find("\n", 1, true) then
-    count("feeds:direct")
-    txn:set_priv(page)
-    txn:set_var("txn.page", true)
   elseif page then
-    conditional(txn, "short")
-    local reply = txn:reply({ status = 304 })
-    add_headers(reply, page, txn.c)
+    local head, body = page:match("^([^\n]*)\n?(.*)$")
+    local reply = txn:reply({ status = body == "" and 304 or 200 })
+    reply:add_header("Date", txn.c:http_date(core.now().sec))
+    for name, value in head:gmatch('{"([^"]+)": "(.-[^\\])"}') do
+      reply:add_header(name, (value:gsub("\\", "")))
+    end
+    if body == "" then
+      conditional(txn, "short")
+    else
+      count("feeds:direct")
+      if txn:get_var("txn.is_conditional") then
+        conditional(txn, "changed")
+      end
+      reply:set_body(body)
+    end
     txn:done(reply)
   end
-end)
-
--- Sends the page that the action got: a reply of an action could not be larger than a buffer.
-core.register_service("feed", "http", function(applet)
-  local told = applet:get_priv()
-  local line_end = told:find("\n", 1, true)
-  local body = told:sub(line_end + 1)
-  applet:set_status(200)
-  add_headers(applet, told:sub(1, line_end - 1), applet.c)
-  applet:add_header("Content-Length", tostring(#body))
-  applet:start_response()
-  applet:send(body)
 end)
