@@ -7,7 +7,7 @@ from pathlib import Path
 from microblog.settings import Settings
 from microblog.stack import rest
 
-PLACES = 4  # groups of questions that a thread has under way at the database, `most` in api/feeds.lua
+PLACES = 4  # groups of questions that a thread has under way, `most` in api/feeds.lua
 
 
 def threads() -> int:
